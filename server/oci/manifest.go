@@ -1,0 +1,169 @@
+package oci
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+)
+
+// MaxManifestSize is the most bytes of a manifest that is accepted, from
+// clients and from upstreams: the specification wants at least 4 MiB.
+const MaxManifestSize = 4 << 20
+
+// Media types of manifests and of what they need told apart.
+const (
+	MediaTypeImageManifest  = "application/vnd.oci.image.manifest.v1+json"
+	MediaTypeImageIndex     = "application/vnd.oci.image.index.v1+json"
+	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	MediaTypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	MediaTypeBlob           = "application/octet-stream"
+)
+
+// Layers of these types may stay with their vendor ("non-distributable").
+var foreignLayers = []string{
+	"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+	"application/vnd.oci.image.layer.nondistributable.v1.tar",
+	"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+	"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+}
+
+// Signed manifests of schema 1 are addressed by the digest of only a part of
+// their bytes, which no current client asks for.
+var schema1 = []string{
+	"application/vnd.docker.distribution.manifest.v1+json",
+	"application/vnd.docker.distribution.manifest.v1+prettyjws",
+}
+
+// Descriptor describes content: its type, digest and size in bytes. The other
+// fields are set only in listings of referrers.
+type Descriptor struct {
+	MediaType    string            `json:"mediaType"`
+	Digest       Digest            `json:"digest"`
+	Size         int64             `json:"size"`
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+}
+
+// IsForeign says whether d describes a layer that a registry need not have.
+func (d Descriptor) IsForeign() bool { return slices.Contains(foreignLayers, d.MediaType) }
+
+// Manifest is a manifest as it was pushed, byte for byte.
+type Manifest struct {
+	Descriptor
+	Content []byte
+}
+
+// NewManifest describes content that somebody calls a manifest of mediaType
+// (empty: as its own mediaType field says), with a digest of the algorithm.
+// What is not JSON, or of another type than it is called, is MANIFEST_INVALID.
+func NewManifest(mediaType string, content []byte, a Algorithm) (Manifest, error) {
+	fields, err := parseManifest(content)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if mediaType == "" {
+		mediaType = fields.MediaType
+	}
+	if err := fields.agree(mediaType); err != nil {
+		return Manifest{}, err
+	}
+	d := Descriptor{MediaType: mediaType, Digest: a.Sum(content), Size: int64(len(content))}
+	return Manifest{Descriptor: d, Content: content}, nil
+}
+
+// References is what a manifest names.
+type References struct {
+	Blobs     []Descriptor // config, layers, and the blobs of other artifacts
+	Manifests []Descriptor // children of an index
+	Subject   *Descriptor  // the manifest that this one refers to; may be nil, and may be absent anywhere
+}
+
+// References reads what the manifest names. Of types that it does not know it
+// takes the fields that the known ones have.
+func (m Manifest) References() (References, error) {
+	fields, err := parseManifest(m.Content)
+	if err != nil {
+		return References{}, err
+	}
+	refs := References{Manifests: fields.Manifests, Subject: fields.Subject}
+	if fields.Config != nil {
+		refs.Blobs = append(refs.Blobs, *fields.Config)
+	}
+	refs.Blobs = append(append(refs.Blobs, fields.Layers...), fields.Blobs...)
+	return refs, nil
+}
+
+// Referrer describes the manifest as the referrers of its subject are listed:
+// with its annotations and its artifact type, which for an image is its
+// config's media type when it does not name one ("Listing Referrers").
+func (m Manifest) Referrer() (Descriptor, error) {
+	fields, err := parseManifest(m.Content)
+	d := m.Descriptor
+	d.ArtifactType, d.Annotations = fields.ArtifactType, fields.Annotations
+	if d.ArtifactType == "" && fields.Config != nil {
+		d.ArtifactType = fields.Config.MediaType
+	}
+	return d, err
+}
+
+// manifestFields are the fields of all kinds of manifests that matter here.
+type manifestFields struct {
+	MediaType    string            `json:"mediaType"`
+	ArtifactType string            `json:"artifactType"`
+	Config       *Descriptor       `json:"config"`
+	Layers       []Descriptor      `json:"layers"`
+	Blobs        []Descriptor      `json:"blobs"`
+	Manifests    []Descriptor      `json:"manifests"`
+	Subject      *Descriptor       `json:"subject"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+func parseManifest(content []byte) (manifestFields, error) {
+	var fields manifestFields
+	if !bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte("{")) {
+		return fields, Errorf(ManifestInvalid, "manifest is not a JSON object")
+	}
+	if err := json.Unmarshal(content, &fields); err != nil {
+		return fields, Errorf(ManifestInvalid, "manifest cannot be read: %v", err)
+	}
+	for _, d := range fields.descriptors() {
+		if d.Digest.IsZero() {
+			return fields, Errorf(ManifestInvalid, "manifest has a descriptor without digest")
+		}
+	}
+	return fields, nil
+}
+
+func (f manifestFields) descriptors() []Descriptor {
+	all := slices.Concat(f.Layers, f.Blobs, f.Manifests)
+	for _, d := range []*Descriptor{f.Config, f.Subject} {
+		if d != nil {
+			all = append(all, *d)
+		}
+	}
+	return all
+}
+
+// agree compares the body with the type that it came under: a body that can be
+// read as an image and as an index means different things to different clients.
+func (f manifestFields) agree(mediaType string) error {
+	switch {
+	case mediaType == "":
+		return Errorf(ManifestInvalid, "manifest has no media type: neither the Content-Type header nor its mediaType field names one")
+	case f.MediaType != "" && f.MediaType != mediaType:
+		return Errorf(ManifestInvalid, "manifest was sent as %q, but its mediaType is %q", clip(mediaType), clip(f.MediaType))
+	case slices.Contains(schema1, mediaType):
+		return Errorf(ManifestInvalid, "manifests of Docker's schema 1 are not supported: push schema 2 or OCI")
+	}
+	switch mediaType {
+	case MediaTypeImageManifest, MediaTypeDockerManifest:
+		if f.Config == nil || f.Manifests != nil {
+			return Errorf(ManifestInvalid, "%s takes a config and no manifests", mediaType)
+		}
+	case MediaTypeImageIndex, MediaTypeDockerList:
+		if f.Config != nil || f.Layers != nil {
+			return Errorf(ManifestInvalid, "%s takes neither config nor layers", mediaType)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+// Package storage keeps named objects. It knows nothing of images.
+//
+// A name is a slash-separated path as in io/fs, of components that a file may
+// be called. Package storagetest states the rules of a Driver as a suite.
+package storage
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+)
+
+// Driver is a place where objects are kept. Its methods may be called at the
+// same time. An object that is not there is fs.ErrNotExist; any other error is
+// a fault of the store.
+type Driver interface {
+	// Stat describes an object.
+	Stat(ctx context.Context, name string) (Info, error)
+	// Open opens an object for reading. Seek does no I/O. An object that is
+	// replaced or deleted meanwhile is read on as it was, or fails. The caller
+	// closes it.
+	Open(ctx context.Context, name string) (io.ReadSeekCloser, Info, error)
+	// Put stores an object, whole or not at all, in place of what had the name.
+	Put(ctx context.Context, name string, content io.Reader, d Durability) error
+	// Append stores content behind parts, which an earlier Append under the
+	// same directory returned (none at first), and returns the parts as they
+	// are then: with what was stored before an error, too. The parts that were
+	// passed remain what they were, so that a caller may go back to them, but
+	// only one line of parts may be continued at a time.
+	Append(ctx context.Context, directory string, parts []Part, content io.Reader) ([]Part, error)
+	// Concat makes the parts, in order and without copying them, the content
+	// of an object; none make an empty one. They belong to the object then.
+	// The content is durable on return; the name may be so only on return of
+	// a durable Put that begins later.
+	Concat(ctx context.Context, name string, parts []Part) error
+	// Delete removes an object and what belongs to it. An absent one is fine.
+	// A power cut may undo it.
+	Delete(ctx context.Context, name string) error
+	// List yields what is in a directory, one level, after the entry called
+	// after, by ascending names. An absent directory is empty.
+	List(ctx context.Context, directory, after string) iter.Seq2[Entry, error]
+	// Touch makes an object young: its Modified is now.
+	Touch(ctx context.Context, name string) error
+}
+
+// Info describes an object.
+type Info struct {
+	Size     int64     // bytes
+	Modified time.Time // when it was stored or last touched
+}
+
+// Part is a stored piece of content that has no name of its own yet. Its first
+// Size bytes are what counts.
+type Part struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+}
+
+// Size is the number of bytes in parts.
+func Size(parts []Part) int64 {
+	var n int64
+	for _, p := range parts {
+		n += p.Size
+	}
+	return n
+}
+
+// Entry is an object or directory in a directory.
+type Entry struct {
+	Name      string // without the directory
+	Directory bool
+}
+
+// Durability says what an object outlives.
+type Durability bool
+
+// A Durable object is there after a power cut once Put has returned. A Volatile
+// one outlives the process, and may be gone after a power cut.
+const (
+	Durable  Durability = true
+	Volatile Durability = false
+)

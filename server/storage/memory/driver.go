@@ -1,0 +1,168 @@
+// Package memory keeps objects in memory. It is for tests.
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"opendev.org/zuul/zuul-registry/server/storage"
+)
+
+// Driver is a storage.Driver whose objects end with it. Make it with New.
+type Driver struct {
+	mu      sync.Mutex
+	objects map[string]object
+	serial  int // of parts
+}
+
+type object struct {
+	content  []byte
+	modified time.Time
+}
+
+// New makes an empty store.
+func New() *Driver { return &Driver{objects: map[string]object{}} }
+
+func (d *Driver) get(op, name string) (object, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o, ok := d.objects[name]
+	if !ok {
+		return object{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
+	return o, nil
+}
+
+func (o object) info() storage.Info {
+	return storage.Info{Size: int64(len(o.content)), Modified: o.modified}
+}
+
+func (d *Driver) set(name string, content []byte) error {
+	if !fs.ValidPath(name) {
+		return &fs.PathError{Op: "put", Path: name, Err: fs.ErrInvalid}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.objects[name] = object{content, time.Now()}
+	return nil
+}
+
+// Stat describes an object.
+func (d *Driver) Stat(_ context.Context, name string) (storage.Info, error) {
+	o, err := d.get("stat", name)
+	return o.info(), err
+}
+
+// Open opens an object for reading.
+func (d *Driver) Open(_ context.Context, name string) (io.ReadSeekCloser, storage.Info, error) {
+	o, err := d.get("open", name)
+	if err != nil {
+		return nil, storage.Info{}, err
+	}
+	return content{bytes.NewReader(o.content)}, o.info(), nil
+}
+
+type content struct{ *bytes.Reader }
+
+func (content) Close() error { return nil }
+
+// Put stores an object.
+func (d *Driver) Put(_ context.Context, name string, r io.Reader, _ storage.Durability) error {
+	all, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return d.set(name, all)
+}
+
+// Append stores content as a further part.
+func (d *Driver) Append(_ context.Context, directory string, parts []storage.Part, r io.Reader) ([]storage.Part, error) {
+	all, err := io.ReadAll(r)
+	if len(all) == 0 {
+		return parts, err
+	}
+	d.mu.Lock()
+	d.serial++
+	name := path.Join(directory, fmt.Sprint(d.serial))
+	d.mu.Unlock()
+	if fault := d.set(name, all); fault != nil {
+		return parts, fault
+	}
+	return append(slices.Clip(parts), storage.Part{Name: name, Size: int64(len(all))}), err
+}
+
+// Concat makes parts an object.
+func (d *Driver) Concat(_ context.Context, name string, parts []storage.Part) error {
+	var all []byte
+	for _, p := range parts {
+		o, err := d.get("concat", p.Name)
+		if err != nil {
+			return err
+		}
+		all = append(all, o.content[:p.Size]...)
+	}
+	if err := d.set(name, all); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range parts {
+		delete(d.objects, p.Name)
+	}
+	return nil
+}
+
+// Delete removes an object.
+func (d *Driver) Delete(_ context.Context, name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.objects, name)
+	return nil
+}
+
+// Touch makes an object young.
+func (d *Driver) Touch(_ context.Context, name string) error {
+	o, err := d.get("touch", name)
+	if err != nil {
+		return err
+	}
+	return d.set(name, o.content)
+}
+
+// List yields what is in a directory.
+func (d *Driver) List(_ context.Context, directory, after string) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		for _, e := range d.entries(directory) {
+			if e.Name > after && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (d *Driver) entries(directory string) []storage.Entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	prefix := directory + "/"
+	if directory == "." {
+		prefix = ""
+	}
+	var entries []storage.Entry
+	for name := range d.objects {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			first, _, deeper := strings.Cut(rest, "/")
+			entries = append(entries, storage.Entry{Name: first, Directory: deeper})
+		}
+	}
+	slices.SortFunc(entries, func(a, b storage.Entry) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Compact(entries)
+}
