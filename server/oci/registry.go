@@ -42,9 +42,9 @@ type Blob struct {
 
 // Uploads are blobs on their way in.
 type Uploads interface {
-	// StartUpload begins an upload whose content will be named by a digest of
-	// the algorithm. Nothing is kept before it is appended to or closed.
-	StartUpload(ctx context.Context, name Name, a Algorithm) (Upload, error)
+	// StartUpload begins an upload. Nothing is kept of it before it is appended
+	// to or closed.
+	StartUpload(ctx context.Context, name Name) (Upload, error)
 	// ResumeUpload takes up an upload of that repository. It waits while
 	// another request has it.
 	ResumeUpload(ctx context.Context, name Name, id string) (Upload, error)
@@ -57,6 +57,10 @@ type Upload interface {
 	ID() string
 	// Size is the number of bytes that the upload has.
 	Size() int64
+	// Expect says by which algorithm the digest will be, which is SHA256
+	// otherwise: content is hashed while it arrives. Once there is content, or
+	// without the call, another algorithm costs Commit a second reading.
+	Expect(a Algorithm)
 	// Append adds content at the end, which the caller takes to be at offset;
 	// a different one is RANGE_INVALID. What arrived before content failed
 	// counts.
@@ -67,9 +71,10 @@ type Upload interface {
 	Commit(ctx context.Context, digest Digest) (Descriptor, error)
 	// Cancel ends the upload and frees what it holds.
 	Cancel(ctx context.Context) error
-	// Close ends the turn. What was appended is kept, so that the upload can
-	// be resumed. After Commit or Cancel it does nothing.
-	Close() error
+	// Close ends the turn, however ctx is. What was appended is kept, so that
+	// the upload can be resumed. After Commit or Cancel, and the second time,
+	// it does nothing.
+	Close(ctx context.Context) error
 }
 
 // Manifests are images, indexes and artifacts.

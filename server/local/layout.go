@@ -1,0 +1,83 @@
+package local
+
+import (
+	"path"
+	"strings"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+)
+
+// Every name in the store is made here. The tree is that of Python
+// zuul-registry, which may have written the store and may read it again, but for
+// referrers, uploads and segments, which are ours:
+//
+//	<area>/
+//	    blobs/<digest>/data                        blobs, and the bodies of manifests
+//	    repos/<repository>/manifests/<tag>         {"<media type>": "<digest>"}
+//	    repos/<repository>/manifests/<digest>      the same
+//	    referrers/<repository>/<subject>/<digest>  the descriptor of a manifest with that subject
+//	    uploads/<id>                               an upload's state between two requests
+//	    segments/<id>/…                            its content
+const (
+	blobsDirectory     = "blobs"
+	reposDirectory     = "repos"
+	referrersDirectory = "referrers"
+	uploadsDirectory   = "uploads"
+	segmentsDirectory  = "segments"
+	recordsDirectory   = "manifests"
+)
+
+func blobName(area string, d oci.Digest) string {
+	return path.Join(area, blobsDirectory, d.String(), "data")
+}
+
+// recordsOf is the directory of a repository's tags and digests.
+func recordsOf(n oci.Name) string {
+	return path.Join(n.Area, reposDirectory, escape(n.Repository), recordsDirectory)
+}
+
+func tagName(n oci.Name, t oci.Tag) string { return path.Join(recordsOf(n), t.String()) }
+
+func digestName(n oci.Name, d oci.Digest) string { return path.Join(recordsOf(n), d.String()) }
+
+func recordName(n oci.Name, ref oci.Reference) string {
+	if ref.IsDigest() {
+		return digestName(n, ref.Digest)
+	}
+	return tagName(n, ref.Tag)
+}
+
+// referrersOf is the directory of what refers to a subject.
+func referrersOf(n oci.Name, subject oci.Digest) string {
+	return path.Join(n.Area, referrersDirectory, n.Repository, subject.String())
+}
+
+func referrerName(n oci.Name, subject, d oci.Digest) string {
+	return path.Join(referrersOf(n, subject), d.String())
+}
+
+func uploadName(area, id string) string { return path.Join(area, uploadsDirectory, id) }
+
+func segmentsOf(area, id string) string { return path.Join(area, segmentsDirectory, id) }
+
+// A repository's component "manifests" would be taken for the directory of
+// records. No component begins with "_".
+const escapedRecords = "_" + recordsDirectory
+
+func escape(repository string) string {
+	components := strings.Split(repository, "/")
+	for i, c := range components {
+		if c == recordsDirectory {
+			components[i] = escapedRecords
+		}
+	}
+	return strings.Join(components, "/")
+}
+
+// unescape is the inverse of escape for one component.
+func unescape(component string) string {
+	if component == escapedRecords {
+		return recordsDirectory
+	}
+	return component
+}

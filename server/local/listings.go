@@ -1,0 +1,124 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"iter"
+	"path"
+	"slices"
+	"strings"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+)
+
+// Repositories lists the repositories that have a manifest.
+func (r *Registry) Repositories(ctx context.Context, after oci.Name) iter.Seq2[oci.Name, error] {
+	return r.repositories(ctx, oci.LocalArea, after.Repository)
+}
+
+func (r *Registry) repositories(ctx context.Context, area, after string) iter.Seq2[oci.Name, error] {
+	return func(yield func(oci.Name, error) bool) {
+		w := walk{r, ctx, path.Join(area, reposDirectory), after, func(repository string, err error) bool {
+			return yield(oci.Name{Area: area, Repository: repository}, err) && err == nil
+		}}
+		w.below("")
+	}
+}
+
+// walk goes through the tree of repositories in the byte order of their names.
+type walk struct {
+	registry *Registry
+	ctx      context.Context // of the one call that the walk is
+	root     string
+	after    string
+	yield    func(repository string, err error) bool
+}
+
+// below visits the repositories whose names begin with prefix, which is empty
+// or ends in a slash. It returns false when the walk is over.
+//
+// "a-b" comes before "a/b", though "a" does before "a-b": a directory is visited
+// twice, as the repository "a" and as what is below "a/".
+func (w walk) below(prefix string) bool {
+	var visits []string
+	for e, err := range w.registry.driver.List(w.ctx, path.Join(w.root, escape(prefix)), "") {
+		if err != nil {
+			return w.yield("", err)
+		}
+		if e.Directory && e.Name != recordsDirectory {
+			name := prefix + unescape(e.Name)
+			visits = append(visits, name, name+"/")
+		}
+	}
+	slices.Sort(visits)
+	for _, v := range visits {
+		if !w.visit(v) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w walk) visit(v string) bool {
+	if strings.HasSuffix(v, "/") {
+		return v < w.after && !strings.HasPrefix(w.after, v) || w.below(v)
+	}
+	if v <= w.after {
+		return true
+	}
+	for _, err := range w.registry.driver.List(w.ctx, path.Join(w.root, escape(v), recordsDirectory), "") {
+		return w.yield(v, err)
+	}
+	return true // it is but a directory on the way
+}
+
+// Tags lists the tags of a repository.
+func (r *Registry) Tags(ctx context.Context, name oci.Name, after oci.Tag) iter.Seq2[oci.Tag, error] {
+	return func(yield func(oci.Tag, error) bool) {
+		known := false
+		for ref, err := range r.records(ctx, name, after.String()) {
+			known = true
+			if (err != nil || !ref.IsDigest()) && !yield(ref.Tag, err) {
+				return
+			}
+		}
+		if known {
+			return
+		}
+		for _, err := range r.records(ctx, name, "") { // there are some, but none after
+			if err != nil {
+				yield(oci.Tag{}, err)
+			}
+			return
+		}
+		yield(oci.Tag{}, oci.Errorf(oci.NameUnknown, "repository %s is not in this registry", name))
+	}
+}
+
+// Referrers lists the manifests with a subject.
+func (r *Registry) Referrers(ctx context.Context, name oci.Name, subject oci.Digest) iter.Seq2[oci.Descriptor, error] {
+	return func(yield func(oci.Descriptor, error) bool) {
+		for e, err := range r.driver.List(ctx, referrersOf(name, subject), "") {
+			var d oci.Descriptor
+			if err == nil {
+				d, err = r.referrer(ctx, path.Join(referrersOf(name, subject), e.Name))
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // deleted meanwhile
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (r *Registry) referrer(ctx context.Context, object string) (d oci.Descriptor, err error) {
+	text, err := r.read(ctx, object, oci.MaxManifestSize)
+	if err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(text, &d)
+}

@@ -1,0 +1,52 @@
+// Package local is the registry that we keep ourselves, on a storage.Driver.
+//
+// The blobs of an area are shared by its repositories, as in the original: what
+// one has pushed, the others need not push again.
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/storage"
+)
+
+// Registry is an oci.Registry. Make it with New.
+type Registry struct {
+	driver storage.Driver
+	turns  turns
+}
+
+var _ oci.Registry = (*Registry)(nil)
+
+// New makes a registry of what the driver keeps.
+func New(d storage.Driver) *Registry { return &Registry{driver: d} }
+
+// orUnknown turns the store's word for what is not there into the registry's.
+func orUnknown(err error, code oci.Code, what string) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return oci.Errorf(code, "%s is not in this registry", what)
+	}
+	return err
+}
+
+// put stores a small object.
+func (r *Registry) put(ctx context.Context, name string, content []byte, d storage.Durability) error {
+	return r.driver.Put(ctx, name, bytes.NewReader(content), d)
+}
+
+// read returns an object of at most limit bytes whole; of a larger one, the
+// first limit+1.
+func (r *Registry) read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	f, info, err := r.driver.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	content := make([]byte, min(info.Size, limit+1))
+	_, err = io.ReadFull(f, content)
+	return content, errors.Join(err, f.Close())
+}

@@ -1,0 +1,32 @@
+package local_test
+
+import (
+	"testing"
+
+	"opendev.org/zuul/zuul-registry/server/local"
+	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/registrytest"
+	"opendev.org/zuul/zuul-registry/server/storage"
+	"opendev.org/zuul/zuul-registry/server/storage/filesystem"
+	"opendev.org/zuul/zuul-registry/server/storage/memory"
+)
+
+// drivers are the stores that the registry's tests run over.
+var drivers = map[string]func(t *testing.T) storage.Driver{
+	"memory": func(*testing.T) storage.Driver { return memory.New() },
+	"filesystem": func(t *testing.T) storage.Driver {
+		d, err := filesystem.New(filesystem.Options{Root: t.TempDir(), Sync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	},
+}
+
+func TestRegistry(t *testing.T) {
+	for name, driver := range drivers {
+		t.Run(name, func(t *testing.T) {
+			registrytest.Run(t, func(t *testing.T) oci.Registry { return local.New(driver(t)) })
+		})
+	}
+}

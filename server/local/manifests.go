@@ -1,0 +1,241 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"strings"
+	"time"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/storage"
+)
+
+// target is what a record points at.
+type target struct {
+	MediaType string
+	Digest    oci.Digest
+}
+
+const maxTargetSize = 64 << 10
+
+// resolve reads the record of a reference.
+func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference) (target, error) {
+	text, err := r.read(ctx, recordName(name, ref), maxTargetSize)
+	if err != nil {
+		return target{}, orUnknown(err, oci.ManifestUnknown, fmt.Sprintf("manifest %s of %s", ref, name))
+	}
+	var types map[string]oci.Digest
+	if err := json.Unmarshal(text, &types); err != nil {
+		return target{}, fmt.Errorf("record %s: %w", recordName(name, ref), err)
+	}
+	if len(types) == 0 {
+		return target{}, fmt.Errorf("record %s names no manifest", recordName(name, ref))
+	}
+	return r.newest(ctx, name.Area, types)
+}
+
+// newest chooses among the media types that the original kept side by side when
+// a tag was pushed again with another one: the last pushed is meant.
+func (r *Registry) newest(ctx context.Context, area string, types map[string]oci.Digest) (target, error) {
+	var chosen target
+	var modified time.Time
+	for mediaType, d := range types {
+		if len(types) == 1 {
+			return target{mediaType, d}, nil
+		}
+		info, err := r.driver.Stat(ctx, blobName(area, d))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return target{}, err
+		}
+		if chosen.Digest.IsZero() || info.Modified.After(modified) {
+			chosen, modified = target{mediaType, d}, info.Modified
+		}
+	}
+	return chosen, nil
+}
+
+// StatManifest describes a manifest.
+func (r *Registry) StatManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Descriptor, error) {
+	t, err := r.resolve(ctx, name, ref)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	info, err := r.driver.Stat(ctx, blobName(name.Area, t.Digest))
+	if err != nil {
+		return oci.Descriptor{}, fmt.Errorf("body of %s@%s: %w", name, t.Digest, err)
+	}
+	return oci.Descriptor{MediaType: t.MediaType, Digest: t.Digest, Size: info.Size}, nil
+}
+
+// GetManifest reads a manifest. A record whose body is lost is a fault, not a
+// miss: a client must not be sent to another registry for it.
+func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Manifest, error) {
+	t, err := r.resolve(ctx, name, ref)
+	if err != nil {
+		return oci.Manifest{}, err
+	}
+	content, err := r.read(ctx, blobName(name.Area, t.Digest), oci.MaxManifestSize)
+	if err == nil && len(content) > oci.MaxManifestSize {
+		err = fmt.Errorf("more than %d bytes", oci.MaxManifestSize)
+	}
+	if err != nil {
+		return oci.Manifest{}, fmt.Errorf("body of %s@%s: %w", name, t.Digest, err)
+	}
+	d := oci.Descriptor{MediaType: t.MediaType, Digest: t.Digest, Size: int64(len(content))}
+	return oci.Manifest{Descriptor: d, Content: content}, nil
+}
+
+// PutManifest stores the body first and the tags last, so that nothing ever
+// refers to what is not there.
+func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifest, tags ...oci.Tag) error {
+	refs, err := m.References()
+	if err != nil {
+		return err
+	}
+	if err := r.complete(ctx, name, refs); err != nil {
+		return err
+	}
+	if err := r.putBody(ctx, name.Area, m); err != nil {
+		return err
+	}
+	if refs.Subject != nil {
+		if err := r.putReferrer(ctx, name, m, refs.Subject.Digest); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(map[string]oci.Digest{m.MediaType: m.Digest})
+	if err != nil {
+		return err
+	}
+	if err := r.put(ctx, digestName(name, m.Digest), text, storage.Durable); err != nil {
+		return err
+	}
+	for _, t := range tags {
+		if err := r.put(ctx, tagName(name, t), text, storage.Durable); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Registry) putBody(ctx context.Context, area string, m oci.Manifest) error {
+	there, err := r.renewBlob(ctx, area, m.Digest)
+	if err == nil && there.Size == m.Size {
+		return nil
+	}
+	if err != nil && !errors.Is(err, oci.BlobUnknown) {
+		return err
+	}
+	return r.put(ctx, blobName(area, m.Digest), m.Content, storage.Durable)
+}
+
+func (r *Registry) putReferrer(ctx context.Context, name oci.Name, m oci.Manifest, subject oci.Digest) error {
+	d, err := m.Referrer()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return r.put(ctx, referrerName(name, subject, m.Digest), text, storage.Durable)
+}
+
+// complete asserts that what a manifest needs is there.
+func (r *Registry) complete(ctx context.Context, name oci.Name, refs oci.References) error {
+	var missing []string
+	miss := func(d oci.Descriptor, err error) error {
+		if errors.Is(err, oci.BlobUnknown) || errors.Is(err, oci.ManifestUnknown) {
+			missing = append(missing, d.Digest.String())
+			return nil
+		}
+		return err
+	}
+	for _, b := range refs.Blobs {
+		if b.IsForeign() {
+			continue
+		}
+		_, err := r.StatBlob(ctx, name, b.Digest)
+		if err := miss(b, err); err != nil {
+			return err
+		}
+	}
+	for _, m := range refs.Manifests {
+		_, err := r.resolve(ctx, name, oci.Reference{Digest: m.Digest})
+		if err := miss(m, err); err != nil {
+			return err
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	fault := oci.Errorf(oci.ManifestBlobUnknown, "push these first: the manifest refers to them, and %s does not have them: %s",
+		name, strings.Join(missing, ", "))
+	fault.Detail = map[string][]string{"missing": missing}
+	return fault
+}
+
+// DeleteManifest removes a tag, or a digest with its tags. The body stays: the
+// same manifest may be in other repositories.
+func (r *Registry) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Reference) error {
+	if _, err := r.driver.Stat(ctx, recordName(name, ref)); err != nil {
+		return orUnknown(err, oci.ManifestUnknown, fmt.Sprintf("manifest %s of %s", ref, name))
+	}
+	if !ref.IsDigest() {
+		return r.driver.Delete(ctx, recordName(name, ref))
+	}
+	for other, err := range r.records(ctx, name, "") {
+		if err != nil {
+			return err
+		}
+		if other.IsDigest() {
+			continue
+		}
+		t, err := r.resolve(ctx, name, other)
+		if err == nil && t.Digest == ref.Digest {
+			err = r.driver.Delete(ctx, recordName(name, other))
+		}
+		if err != nil && !errors.Is(err, oci.ManifestUnknown) {
+			return err
+		}
+	}
+	if err := r.driver.Delete(ctx, recordName(name, ref)); err != nil {
+		return err
+	}
+	return r.deleteReferrer(ctx, name, ref.Digest)
+}
+
+func (r *Registry) deleteReferrer(ctx context.Context, name oci.Name, d oci.Digest) error {
+	content, err := r.read(ctx, blobName(name.Area, d), oci.MaxManifestSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	refs, err := oci.Manifest{Content: content}.References()
+	if err != nil || refs.Subject == nil {
+		return err
+	}
+	return r.driver.Delete(ctx, referrerName(name, refs.Subject.Digest, d))
+}
+
+// records yields the tags and digests of a repository after a name, and passes
+// over files that are neither.
+func (r *Registry) records(ctx context.Context, name oci.Name, after string) iter.Seq2[oci.Reference, error] {
+	return func(yield func(oci.Reference, error) bool) {
+		for e, err := range r.driver.List(ctx, recordsOf(name), after) {
+			if err != nil {
+				yield(oci.Reference{}, err)
+				return
+			}
+			if ref, err := oci.ParseReference(e.Name); err == nil && !yield(ref, nil) {
+				return
+			}
+		}
+	}
+}
