@@ -26,6 +26,14 @@ var _ oci.Registry = (*Registry)(nil)
 // New makes a registry of what the driver keeps.
 func New(d storage.Driver) *Registry { return &Registry{driver: d} }
 
+// Ready tries whether the store can be reached.
+func (r *Registry) Ready(ctx context.Context) error {
+	for _, err := range r.driver.List(ctx, ".", "") {
+		return err
+	}
+	return nil
+}
+
 // orUnknown turns the store's word for what is not there into the registry's.
 func orUnknown(err error, code oci.Code, what string) error {
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,7 +19,7 @@ func (d *Driver) List(_ context.Context, directory, after string) iter.Seq2[stor
 			return
 		}
 		entries, err := os.ReadDir(p) // sorted
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && (p == d.root || !errors.Is(err, fs.ErrNotExist)) {
 			yield(storage.Entry{}, err)
 			return
 		}

@@ -1,0 +1,129 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+)
+
+// guard asks the grant in the context before each call. It embeds nothing, so
+// that a new method of oci.Registry cannot slip by.
+type guard struct{ registry oci.Registry }
+
+// Guard lets pass what the request's grant (WithGrant) allows. Without a grant
+// nothing is allowed.
+func Guard(r oci.Registry) oci.Registry { return guard{r} }
+
+func may(ctx context.Context, action string, name oci.Name) error {
+	return grantOf(ctx).allows(TypeRepository, name.String(), action)
+}
+
+// MayPush says why the request may not push to a repository.
+func MayPush(ctx context.Context, name oci.Name) error { return may(ctx, Push, name) }
+
+func (g guard) StatBlob(ctx context.Context, name oci.Name, d oci.Digest) (oci.Descriptor, error) {
+	if err := may(ctx, Pull, name); err != nil {
+		return oci.Descriptor{}, err
+	}
+	return g.registry.StatBlob(ctx, name, d)
+}
+
+func (g guard) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (oci.Blob, error) {
+	if err := may(ctx, Pull, name); err != nil {
+		return oci.Blob{}, err
+	}
+	return g.registry.OpenBlob(ctx, name, d)
+}
+
+// MountBlob answers as if the blob were not there when the source may not be
+// read: the client then uploads it, as it would on finding it missing.
+func (g guard) MountBlob(ctx context.Context, name, from oci.Name, d oci.Digest) (oci.Descriptor, error) {
+	if err := may(ctx, Push, name); err != nil {
+		return oci.Descriptor{}, err
+	}
+	if from != (oci.Name{}) {
+		if err := may(ctx, Pull, from); err != nil {
+			return oci.Descriptor{}, errors.Join(oci.Errorf(oci.BlobUnknown, "blobs of %s cannot be mounted", from), err)
+		}
+	}
+	return g.registry.MountBlob(ctx, name, from, d)
+}
+
+func (g guard) DeleteBlob(ctx context.Context, name oci.Name, d oci.Digest) error {
+	if err := may(ctx, Delete, name); err != nil {
+		return err
+	}
+	return g.registry.DeleteBlob(ctx, name, d)
+}
+
+func (g guard) StartUpload(ctx context.Context, name oci.Name) (oci.Upload, error) {
+	if err := may(ctx, Push, name); err != nil {
+		return nil, err
+	}
+	return g.registry.StartUpload(ctx, name)
+}
+
+func (g guard) ResumeUpload(ctx context.Context, name oci.Name, id string) (oci.Upload, error) {
+	if err := may(ctx, Push, name); err != nil {
+		return nil, err
+	}
+	return g.registry.ResumeUpload(ctx, name, id)
+}
+
+func (g guard) StatManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Descriptor, error) {
+	if err := may(ctx, Pull, name); err != nil {
+		return oci.Descriptor{}, err
+	}
+	return g.registry.StatManifest(ctx, name, ref)
+}
+
+func (g guard) GetManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Manifest, error) {
+	if err := may(ctx, Pull, name); err != nil {
+		return oci.Manifest{}, err
+	}
+	return g.registry.GetManifest(ctx, name, ref)
+}
+
+func (g guard) PutManifest(ctx context.Context, name oci.Name, m oci.Manifest, tags ...oci.Tag) error {
+	if err := may(ctx, Push, name); err != nil {
+		return err
+	}
+	return g.registry.PutManifest(ctx, name, m, tags...)
+}
+
+func (g guard) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Reference) error {
+	if err := may(ctx, Delete, name); err != nil {
+		return err
+	}
+	return g.registry.DeleteManifest(ctx, name, ref)
+}
+
+func (g guard) Repositories(ctx context.Context, after oci.Name) iter.Seq2[oci.Name, error] {
+	if err := grantOf(ctx).allows(TypeRegistry, Catalog, Any); err != nil {
+		return refused[oci.Name](err)
+	}
+	return g.registry.Repositories(ctx, after)
+}
+
+func (g guard) Tags(ctx context.Context, name oci.Name, after oci.Tag) iter.Seq2[oci.Tag, error] {
+	if err := may(ctx, Pull, name); err != nil {
+		return refused[oci.Tag](err)
+	}
+	return g.registry.Tags(ctx, name, after)
+}
+
+func (g guard) Referrers(ctx context.Context, name oci.Name, d oci.Digest) iter.Seq2[oci.Descriptor, error] {
+	if err := may(ctx, Pull, name); err != nil {
+		return refused[oci.Descriptor](err)
+	}
+	return g.registry.Referrers(ctx, name, d)
+}
+
+func refused[V any](err error) iter.Seq2[V, error] {
+	return func(yield func(V, error) bool) {
+		var none V
+		yield(none, err)
+	}
+}

@@ -1,0 +1,112 @@
+package access
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Users knows who is who: the one writer of the configuration, and those of
+// htpasswd files, which are read again when they change. Make it with NewUsers.
+type Users struct {
+	writer, password [sha256.Size]byte // of the configured writer
+	files            []*htpasswd       // those of the higher role first
+	log              *slog.Logger
+
+	mu       sync.Mutex // one bcrypt comparison at a time, so that guessing cannot take all processors
+	key      []byte
+	verified map[[sha256.Size]byte]verified
+}
+
+// verified is a password that was compared with a bcrypt hash, which takes a
+// twentieth of a second and more.
+type verified struct {
+	hash  string // what it was compared with
+	until time.Time
+}
+
+const (
+	rememberFor  = 5 * time.Minute
+	rememberMost = 1000 // credentials
+)
+
+// UsersOptions are the settings of NewUsers.
+type UsersOptions struct {
+	Writer, Password string
+	Writers, Readers string // paths of htpasswd files; empty for none
+	Log              *slog.Logger
+}
+
+// NewUsers reads the htpasswd files.
+func NewUsers(o UsersOptions) (*Users, error) {
+	u := &Users{
+		writer: sha256.Sum256([]byte(o.Writer)), password: sha256.Sum256([]byte(o.Password)),
+		log: o.Log, key: []byte(rand.Text()), verified: map[[sha256.Size]byte]verified{},
+	}
+	var faults []error
+	for _, f := range []*htpasswd{{path: o.Writers, role: Writer}, {path: o.Readers, role: Reader}} {
+		if f.path != "" {
+			u.files = append(u.files, f)
+			faults = append(faults, f.load())
+		}
+	}
+	return u, errors.Join(faults...)
+}
+
+// Role is what the user may do, given the password: Nobody if it is wrong.
+func (u *Users) Role(user, password string) Role {
+	name, word := sha256.Sum256([]byte(user)), sha256.Sum256([]byte(password))
+	if subtle.ConstantTimeCompare(name[:], u.writer[:])&subtle.ConstantTimeCompare(word[:], u.password[:]) == 1 {
+		return Writer
+	}
+	for _, f := range u.files {
+		hash, err := f.hash(user)
+		if err != nil {
+			u.log.Error("htpasswd file cannot be read, what was read before holds", "error", err)
+		}
+		if hash != "" && u.matches(user, password, hash) {
+			return f.role
+		}
+	}
+	return Nobody
+}
+
+// matches compares a password with a bcrypt hash, or remembers having done so.
+func (u *Users) matches(user, password, hash string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	credentials := u.fingerprint(user, password)
+	if v, ok := u.verified[credentials]; ok && v.hash == hash && time.Now().Before(v.until) {
+		return true
+	}
+	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) != nil {
+		return false
+	}
+	u.remember(credentials, verified{hash, time.Now().Add(rememberFor)})
+	return true
+}
+
+// fingerprint stands for credentials without being of use to who reads memory.
+func (u *Users) fingerprint(user, password string) (sum [sha256.Size]byte) {
+	mac := hmac.New(sha256.New, u.key)
+	mac.Write([]byte(user + ":" + password)) // no user has a colon
+	mac.Sum(sum[:0])
+	return sum
+}
+
+func (u *Users) remember(credentials [sha256.Size]byte, v verified) {
+	for other, old := range u.verified {
+		if len(u.verified) < rememberMost && time.Now().Before(old.until) {
+			continue
+		}
+		delete(u.verified, other)
+	}
+	u.verified[credentials] = v
+}

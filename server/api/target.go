@@ -1,0 +1,144 @@
+package api
+
+import (
+	"net/url"
+	"strings"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+)
+
+// kind is what a path stands for.
+type kind int
+
+const (
+	base      kind = iota // /v2/
+	catalog               // /v2/_catalog
+	tags                  // /v2/<name>/tags/list
+	referrers             // /v2/<name>/referrers/<digest>
+	manifest              // /v2/<name>/manifests/<reference>
+	blob                  // /v2/<name>/blobs/<digest>
+	uploads               // /v2/<name>/blobs/uploads/
+	upload                // /v2/<name>/blobs/uploads/<id>
+)
+
+// target is a parsed path. Which fields are set follows from the kind.
+type target struct {
+	kind   kind
+	name   oci.Name
+	ref    oci.Reference // of a manifest
+	digest oci.Digest    // of a blob, or of the subject of referrers
+	upload string        // an upload's id
+}
+
+const root = "/v2/"
+
+// parse reads a request's path. What is no path of the API is NAME_UNKNOWN;
+// names, tags and digests that are malformed are an error of their own.
+//
+// Names are of any depth and may have components like "blobs" and "tags":
+// the path is read from its end.
+func parse(u *url.URL) (target, error) {
+	if strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
+		return target{}, oci.Errorf(oci.NameInvalid, "the path has an encoded slash: the components of a name are joined by '/'")
+	}
+	rest, ok := strings.CutPrefix(u.Path+"/", root)
+	if !ok {
+		return target{}, unknownPath(u.Path)
+	}
+	switch rest = strings.TrimSuffix(rest, "/"); rest {
+	case "":
+		return target{kind: base}, nil
+	case "_catalog":
+		return target{kind: catalog}, nil
+	}
+	if name, ok := strings.CutSuffix(strings.TrimSuffix(rest, "/"), "/blobs/uploads"); ok {
+		return named(target{kind: uploads}, name)
+	}
+	if name, ok := strings.CutSuffix(rest, "/tags/list"); ok {
+		return named(target{kind: tags}, name)
+	}
+	front, last := cutLast(rest)
+	name, collection := cutLast(front)
+	if outer, ok := strings.CutSuffix(name, "/blobs"); ok && collection == "uploads" {
+		if strings.Trim(last, idCharacters) != "" {
+			return target{}, oci.Errorf(oci.BlobUploadUnknown, "upload %.100q is not one of this registry", last)
+		}
+		return named(target{kind: upload, upload: last}, outer)
+	}
+	return parseItem(name, collection, last)
+}
+
+// parseItem reads the paths that end in a tag or a digest.
+func parseItem(name, collection, last string) (t target, err error) {
+	switch collection {
+	case "manifests":
+		t.kind = manifest
+		t.ref, err = oci.ParseReference(last)
+	case "blobs":
+		t.kind = blob
+		t.digest, err = oci.ParseDigest(last)
+	case "referrers":
+		t.kind = referrers
+		t.digest, err = oci.ParseDigest(last)
+	default:
+		return target{}, unknownPath(root + name + "/" + collection + "/" + last)
+	}
+	if err != nil {
+		return target{}, err
+	}
+	return named(t, name)
+}
+
+const idCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+func named(t target, name string) (target, error) {
+	var err error
+	if t.name, err = oci.ParseName(name); err != nil {
+		return target{}, err
+	}
+	return t, nil
+}
+
+func unknownPath(path string) error {
+	return oci.Errorf(oci.NameUnknown, "%.200q is no path of the registry's API", path)
+}
+
+// cutLast splits at the last slash.
+func cutLast(s string) (front, last string) {
+	i := strings.LastIndexByte(s, '/')
+	return s[:max(i, 0)], s[i+1:]
+}
+
+// path is what parse reads.
+func (t target) path() string {
+	switch t.kind {
+	case base:
+		return root
+	case catalog:
+		return root + "_catalog"
+	}
+	path := root + t.name.String()
+	switch t.kind {
+	case tags:
+		return path + "/tags/list"
+	case referrers:
+		return path + "/referrers/" + t.digest.String()
+	case manifest:
+		return path + "/manifests/" + t.ref.String()
+	case blob:
+		return path + "/blobs/" + t.digest.String()
+	}
+	return path + "/blobs/uploads/" + t.upload
+}
+
+// reference is the last part of a path that names something: a tag, a digest or
+// an upload's id.
+func (t target) reference() string {
+	switch t.kind {
+	case manifest:
+		return t.ref.String()
+	case blob, referrers:
+		return t.digest.String()
+	}
+	return t.upload
+}

@@ -1,0 +1,220 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+)
+
+// postUpload begins an upload; with mount it may find that none is needed, and
+// with digest the whole blob is in the body.
+func (h *handler) postUpload(w http.ResponseWriter, r *http.Request, t target) error {
+	q := r.URL.Query()
+	if q.Has("mount") {
+		mounted, err := h.mount(w, r, t, q)
+		if mounted || err != nil {
+			return err
+		}
+	}
+	u, err := h.registry.StartUpload(r.Context(), t.name)
+	if err != nil {
+		return err
+	}
+	if q.Has("digest") {
+		return h.pushWhole(w, r, t, u)
+	}
+	if q.Has("digest-algorithm") {
+		a, err := oci.ParseAlgorithm(q.Get("digest-algorithm"))
+		if err != nil {
+			return errors.Join(err, u.Cancel(r.Context()))
+		}
+		u.Expect(a)
+	}
+	if err := u.Close(r.Context()); err != nil {
+		return err
+	}
+	t.upload = u.ID()
+	return progress(w, t, u, http.StatusAccepted)
+}
+
+// mount says whether the blob could be had from elsewhere in the registry, and
+// has answered then (end-11).
+func (h *handler) mount(w http.ResponseWriter, r *http.Request, t target, q url.Values) (bool, error) {
+	d, err := oci.ParseDigest(q.Get("mount"))
+	if err != nil {
+		return false, err
+	}
+	var from oci.Name
+	if q.Get("from") != "" {
+		if from, err = oci.ParseName(q.Get("from")); err != nil {
+			return false, err
+		}
+	}
+	_, err = h.registry.MountBlob(r.Context(), t.name, from, d)
+	switch {
+	case errors.Is(err, oci.BlobUnknown):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	created(w, target{kind: blob, name: t.name, digest: d}, d)
+	return true, nil
+}
+
+// pushWhole stores the body as a blob (end-4b). No upload outlives the request.
+func (h *handler) pushWhole(w http.ResponseWriter, r *http.Request, t target, u oci.Upload) error {
+	d, err := oci.ParseDigest(r.URL.Query().Get("digest"))
+	if err == nil {
+		u.Expect(d.Algorithm())
+		err = receive(r, u)
+	}
+	if err == nil {
+		_, err = u.Commit(r.Context(), d)
+	}
+	if err != nil {
+		return errors.Join(err, u.Cancel(r.Context()))
+	}
+	created(w, target{kind: blob, name: t.name, digest: d}, d)
+	return nil
+}
+
+func (h *handler) statUpload(w http.ResponseWriter, r *http.Request, t target) error {
+	return h.take(r, t, func(u oci.Upload) error { return progress(w, t, u, http.StatusNoContent) })
+}
+
+func (h *handler) deleteUpload(w http.ResponseWriter, r *http.Request, t target) error {
+	return h.take(r, t, func(u oci.Upload) error {
+		if err := u.Cancel(r.Context()); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
+}
+
+func (h *handler) patchUpload(w http.ResponseWriter, r *http.Request, t target) error {
+	return h.take(r, t, func(u oci.Upload) error {
+		if err := receiveInOrder(w, r, t, u); err != nil {
+			return err
+		}
+		if err := u.Close(r.Context()); err != nil {
+			return err
+		}
+		return progress(w, t, u, http.StatusAccepted)
+	})
+}
+
+func (h *handler) putUpload(w http.ResponseWriter, r *http.Request, t target) error {
+	d, err := oci.ParseDigest(r.URL.Query().Get("digest"))
+	if err != nil {
+		return err
+	}
+	return h.take(r, t, func(u oci.Upload) error {
+		u.Expect(d.Algorithm())
+		if err := receiveInOrder(w, r, t, u); err != nil {
+			return err
+		}
+		if _, err := u.Commit(r.Context(), d); err != nil {
+			return err
+		}
+		created(w, target{kind: blob, name: t.name, digest: d}, d)
+		return nil
+	})
+}
+
+// take has a turn at the upload. Whatever arrived in it is kept.
+func (h *handler) take(r *http.Request, t target, turn func(oci.Upload) error) error {
+	u, err := h.registry.ResumeUpload(r.Context(), t.name, t.upload)
+	if err != nil {
+		return err
+	}
+	return errors.Join(turn(u), u.Close(context.WithoutCancel(r.Context())))
+}
+
+// progress says how far an upload is.
+func progress(w http.ResponseWriter, t target, u oci.Upload, status int) error {
+	setProgress(w, t, u)
+	w.WriteHeader(status)
+	return nil
+}
+
+func setProgress(w http.ResponseWriter, t target, u oci.Upload) {
+	w.Header().Set("Location", target{kind: upload, name: t.name, upload: u.ID()}.path())
+	w.Header().Set("Docker-Upload-UUID", u.ID())
+	w.Header().Set("Range", fmt.Sprintf("0-%d", max(u.Size()-1, 0)))
+}
+
+// receiveInOrder is receive, which tells a client that is out of order where it
+// is.
+func receiveInOrder(w http.ResponseWriter, r *http.Request, t target, u oci.Upload) error {
+	err := receive(r, u)
+	if errors.Is(err, oci.RangeInvalid) {
+		setProgress(w, t, u)
+	}
+	return err
+}
+
+// receive appends the body to the upload.
+func receive(r *http.Request, u oci.Upload) error {
+	offset, length, err := chunk(r, u.Size())
+	if err != nil {
+		return err
+	}
+	b := &body{content: r.Body, want: length}
+	err = u.Append(r.Context(), offset, b)
+	if b.err != nil {
+		return oci.Errorf(oci.BlobUploadInvalid, "the body ended early or was too long: %v; the upload has %d bytes", b.err, u.Size())
+	}
+	return err
+}
+
+// body notes what was wrong with the content, to tell it from what is wrong
+// with the store.
+type body struct {
+	content io.Reader
+	want    int64 // bytes; -1: not announced
+	n       int64
+	err     error
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.content.Read(p)
+	b.n += int64(n)
+	if b.want >= 0 && (b.n > b.want || err == io.EOF && b.n < b.want) {
+		err = fmt.Errorf("%d bytes came, %d were announced", b.n, b.want)
+	}
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// The header is "<first>-<last>" in the specification, and "bytes
+// <first>-<last>/<length>" in RFC 9110.
+var contentRange = regexp.MustCompile(`^(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?$`)
+
+// chunk says where in the blob the body belongs, and how long it is, or -1.
+func chunk(r *http.Request, size int64) (offset, length int64, err error) {
+	header := r.Header.Get("Content-Range")
+	if header == "" {
+		return size, r.ContentLength, nil
+	}
+	m := contentRange.FindStringSubmatch(header)
+	if m == nil {
+		return 0, 0, oci.Errorf(oci.BlobUploadInvalid, "malformed Content-Range %.100q: <first>-<last> is allowed", header)
+	}
+	first, _ := strconv.ParseInt(m[1], 10, 64) // the pattern admits only what fits
+	last, _ := strconv.ParseInt(m[2], 10, 64)
+	length = last - first + 1
+	if length < 1 || r.ContentLength >= 0 && r.ContentLength != length {
+		return 0, 0, oci.Errorf(oci.BlobUploadInvalid, "Content-Range %s is of %d bytes, the body of %d", header, length, r.ContentLength)
+	}
+	return first, length, nil
+}

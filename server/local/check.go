@@ -1,0 +1,180 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"path"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+)
+
+// Fault is something wrong in the store.
+type Fault struct {
+	Object  string // its name in the store
+	Problem string
+}
+
+// Inspection is a reading of the whole store.
+type Inspection struct {
+	Report   func(Fault)           // called for each fault
+	Progress func(done, total int) // called after each object
+}
+
+// Check compares every blob with its digest, and every manifest with what it
+// refers to. What is pushed or deleted meanwhile may be missed or reported. An
+// error is one of reading, not a fault of the content.
+func (r *Registry) Check(ctx context.Context, i Inspection) error {
+	c := check{registry: r, Inspection: i}
+	for _, visit := range []func(context.Context, string) error{c.count, c.inspect} {
+		for area, err := range r.areas(ctx) {
+			if err != nil {
+				return err
+			}
+			if err := visit(ctx, area); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// areas yields the parts of the store that share nothing.
+func (r *Registry) areas(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for e, err := range r.driver.List(ctx, ".", "") {
+			if (err != nil || e.Directory) && !yield(e.Name, err) {
+				return
+			}
+		}
+	}
+}
+
+// check is an inspection under way.
+type check struct {
+	registry *Registry
+	Inspection
+	done, total int
+}
+
+// objects yields the names of an area's blobs and records.
+func (c *check) objects(ctx context.Context, area string, blob, record func(name string) error) error {
+	for e, err := range c.registry.driver.List(ctx, path.Join(area, blobsDirectory), "") {
+		if err == nil {
+			err = blob(e.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for name, err := range c.registry.repositories(ctx, area, "") {
+		if err != nil {
+			return err
+		}
+		for e, err := range c.registry.driver.List(ctx, recordsOf(name), "") {
+			if err == nil {
+				err = record(path.Join(name.Repository, e.Name))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *check) count(ctx context.Context, area string) error {
+	one := func(string) error { c.total++; return nil }
+	return c.objects(ctx, area, one, one)
+}
+
+func (c *check) inspect(ctx context.Context, area string) error {
+	step := func(inspect func(context.Context, string, string) error) func(string) error {
+		return func(name string) error {
+			if err := errors.Join(inspect(ctx, area, name), ctx.Err()); err != nil {
+				return err
+			}
+			c.done++
+			c.Progress(c.done, max(c.done, c.total))
+			return nil
+		}
+	}
+	return c.objects(ctx, area, step(c.blob), step(c.record))
+}
+
+func (c *check) fault(object, format string, args ...any) {
+	c.Report(Fault{object, fmt.Sprintf(format, args...)})
+}
+
+// blob reads a blob and compares its digest.
+func (c *check) blob(ctx context.Context, area, name string) error {
+	d, err := oci.ParseDigest(name)
+	if err != nil {
+		c.fault(path.Join(area, blobsDirectory, name), "is not called by a digest")
+		return nil
+	}
+	f, _, err := c.registry.driver.Open(ctx, blobName(area, d))
+	if errors.Is(err, fs.ErrNotExist) {
+		c.fault(blobName(area, d), "is not there")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h := d.Algorithm().New()
+	_, err = io.Copy(h, f)
+	if actual := oci.HashDigest(d.Algorithm(), h); err == nil && actual != d {
+		c.fault(blobName(area, d), "has the content of %s", actual)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// record compares a manifest with what it refers to.
+func (c *check) record(ctx context.Context, area, name string) error {
+	repository, last := path.Split(name)
+	repo := oci.Name{Area: area, Repository: path.Clean(repository)}
+	object := path.Join(recordsOf(repo), last)
+	ref, err := oci.ParseReference(last)
+	if err != nil {
+		c.fault(object, "is neither a tag nor a digest")
+		return nil
+	}
+	m, err := c.registry.GetManifest(ctx, repo, ref)
+	if errors.Is(err, oci.ManifestUnknown) {
+		return nil // deleted meanwhile
+	}
+	if err != nil {
+		c.fault(object, "%v", err)
+		return nil
+	}
+	if ref.IsDigest() && m.Digest != ref.Digest {
+		c.fault(object, "names another manifest, %s", m.Digest)
+	}
+	refs, err := m.References()
+	if err == nil {
+		err = c.registry.complete(ctx, repo, refs)
+	}
+	if err != nil {
+		c.fault(object, "%v", err)
+		return nil
+	}
+	return c.sizes(ctx, repo, object, refs)
+}
+
+// sizes compares what a manifest says of its blobs' sizes.
+func (c *check) sizes(ctx context.Context, name oci.Name, object string, refs oci.References) error {
+	for _, b := range refs.Blobs {
+		there, err := c.registry.StatBlob(ctx, name, b.Digest)
+		switch {
+		case errors.Is(err, oci.BlobUnknown): // a foreign layer
+		case err != nil:
+			return err
+		case there.Size != b.Size:
+			c.fault(object, "says that blob %s has %d bytes: it has %d", b.Digest, b.Size, there.Size)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+// Package web is what every request passes, whatever it is about: its identity,
+// its record in the log, the recovery from a panic, and the limits on clients
+// that stop sending or receiving.
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gorilla/handlers"
+
+	"opendev.org/zuul/zuul-registry/server/access"
+)
+
+// Options are the settings of Chain.
+type Options struct {
+	Log *slog.Logger
+	// Identify says who a request comes from.
+	Identify func(*http.Request) access.Grant
+	// Describe names what a request is about, for the log.
+	Describe func(*http.Request) []slog.Attr
+	// BehindProxy: X-Forwarded-* and Forwarded headers are believed, for a
+	// proxy in front sets them.
+	BehindProxy bool
+	// Idle is how long a client may neither send nor take a byte while it has
+	// to.
+	Idle time.Duration
+}
+
+// Chain puts a handler behind all that.
+func Chain(next http.Handler, o Options) http.Handler {
+	var h http.Handler = &chain{next, o}
+	if o.BehindProxy {
+		h = handlers.ProxyHeaders(h)
+	}
+	return h
+}
+
+type chain struct {
+	next http.Handler
+	Options
+}
+
+func (c *chain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begin, id := time.Now(), rand.Text()
+	w.Header().Set("X-Request-Id", id)
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	grant := c.Identify(r)
+	ctx := context.WithValue(r.Context(), requestID{}, id)
+	r = r.WithContext(access.WithGrant(ctx, grant))
+	t := newTally(w, r, c.Idle)
+	defer func() {
+		whole := c.recovered(r, t, recover())
+		t.release()
+		c.record(r, t, grant.User, time.Since(begin))
+		if !whole {
+			panic(http.ErrAbortHandler) // what was sent so far must not look whole
+		}
+	}()
+	c.next.ServeHTTP(t, r)
+}
+
+// recovered deals with what a handler panicked with, if it did, and says
+// whether the answer is whole.
+func (c *chain) recovered(r *http.Request, t *tally, panicked any) bool {
+	if panicked == nil {
+		t.status = max(t.status, http.StatusOK)
+		return true
+	}
+	if panicked == http.ErrAbortHandler {
+		return false
+	}
+	c.Log.ErrorContext(r.Context(), "panic", "panic", panicked, "stack", string(debug.Stack()))
+	if t.status != 0 {
+		return false
+	}
+	t.Header().Set("Content-Type", "application/json")
+	t.WriteHeader(http.StatusInternalServerError)
+	_, err := t.Write([]byte(`{"errors":[{"code":"UNKNOWN","message":"the registry has a fault"}]}`))
+	return err == nil
+}
+
+// record writes the request's one line. Probes that find all well come often
+// and say nothing: they are for debugging.
+func (c *chain) record(r *http.Request, t *tally, user string, d time.Duration) {
+	level := slog.LevelInfo
+	if t.status == http.StatusOK && (r.URL.Path == HealthyPath || r.URL.Path == ReadyPath) {
+		level = slog.LevelDebug
+	}
+	if !c.Log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := append([]slog.Attr{slog.String("method", r.Method)}, c.Describe(r)...)
+	attrs = append(attrs,
+		slog.Int("status", t.status),
+		slog.Int64("sent", t.sent),
+		slog.Int64("received", t.received),
+		slog.Duration("duration", d),
+		slog.String("user", user),
+		slog.String("client", tool(r.UserAgent())),
+		slog.String("address", r.RemoteAddr))
+	c.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// tool is the first product of a User-Agent: "docker/20.10.24".
+func tool(userAgent string) string {
+	first, _, _ := strings.Cut(userAgent, " ")
+	const longest = 80
+	return first[:min(len(first), longest)]
+}
+
+type requestID struct{}
+
+// LogHandler adds the request's id to what is logged with its context.
+func LogHandler(h slog.Handler) slog.Handler { return logHandler{h} }
+
+type logHandler struct{ slog.Handler }
+
+func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
+	if id, ok := ctx.Value(requestID{}).(string); ok {
+		r.AddAttrs(slog.String("request", id))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return logHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h logHandler) WithGroup(name string) slog.Handler {
+	return logHandler{h.Handler.WithGroup(name)}
+}

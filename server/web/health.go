@@ -1,0 +1,37 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Where probes ask.
+const (
+	HealthyPath = "/healthz"
+	ReadyPath   = "/readyz"
+)
+
+// Healthy answers that the process is there.
+func Healthy(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") }
+
+// Ready answers whether the registry can do its work, which probe tries.
+func Ready(log *slog.Logger, probe func(context.Context) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+		defer cancel()
+		if err := probe(ctx); err != nil {
+			log.ErrorContext(ctx, "not ready", "error", err)
+			say(w, http.StatusServiceUnavailable, "the store cannot be reached")
+			return
+		}
+		say(w, http.StatusOK, "ok")
+	}
+}
+
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n"))
+}

@@ -1,0 +1,113 @@
+package web
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// tally counts what an answer sends and what its request brings, and keeps both
+// moving: a client has Options.Idle for the next bytes.
+//
+// It has ReadFrom, so that a file goes out by sendfile, and Unwrap.
+type tally struct {
+	http.ResponseWriter
+	request *http.Request
+	control *http.ResponseController
+	idle    time.Duration
+
+	status         int // 0: nothing was written yet
+	sent, received int64
+}
+
+func newTally(w http.ResponseWriter, r *http.Request, idle time.Duration) *tally {
+	t := &tally{ResponseWriter: w, request: r, control: http.NewResponseController(w), idle: idle}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &countedBody{r.Body, t}
+	}
+	return t
+}
+
+// release lets the connection wait for its next request.
+func (t *tally) release() { _ = t.control.SetWriteDeadline(time.Time{}) }
+
+// Unwrap is for http.ResponseController.
+func (t *tally) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+func (t *tally) WriteHeader(status int) {
+	if t.status == 0 && status >= http.StatusOK {
+		t.status = status
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *tally) begin() {
+	if t.status == 0 {
+		t.status = http.StatusOK
+	}
+	_ = t.control.SetWriteDeadline(time.Now().Add(t.idle))
+}
+
+func (t *tally) Write(p []byte) (int, error) {
+	t.begin()
+	n, err := t.ResponseWriter.Write(p)
+	t.sent += int64(n)
+	return n, err
+}
+
+// piece is how much of a file is sent between two looks at the clock. A client
+// that takes less in the idle time is given up.
+const piece = 8 << 20
+
+// buffers are for TLS, which cannot send a file by itself, and encrypts large
+// writes at less cost than small ones.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+
+// ReadFrom sends a file, or a part of one as io.CopyN passes it, piece by piece.
+func (t *tally) ReadFrom(src io.Reader) (int64, error) {
+	before := t.sent
+	part, ok := src.(*io.LimitedReader)
+	var file *os.File
+	if ok {
+		file, ok = part.R.(*os.File)
+	}
+	to, direct := t.ResponseWriter.(io.ReaderFrom)
+	if !ok || !direct || t.request.TLS != nil {
+		return t.copy(src)
+	}
+	for part.N > 0 {
+		t.begin()
+		next := io.LimitedReader{R: file, N: min(part.N, piece)}
+		n, err := to.ReadFrom(&next)
+		t.sent, part.N = t.sent+n, part.N-n
+		if err != nil || n == 0 {
+			return t.sent - before, err
+		}
+	}
+	return t.sent - before, nil
+}
+
+func (t *tally) copy(src io.Reader) (int64, error) {
+	b := buffers.Get().(*[]byte)
+	defer buffers.Put(b)
+	return io.CopyBuffer(struct{ io.Writer }{t}, struct{ io.Reader }{src}, *b)
+}
+
+// countedBody is a request's body.
+type countedBody struct {
+	io.ReadCloser
+	tally *tally
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	_ = b.tally.control.SetReadDeadline(time.Now().Add(b.tally.idle))
+	n, err := b.ReadCloser.Read(p)
+	b.tally.received += int64(n)
+	if err != nil {
+		// From here on the server reads only to notice that the client goes.
+		_ = b.tally.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
