@@ -52,6 +52,15 @@ func (e ErrorWriter) Write(w http.ResponseWriter, r *http.Request, err error, ch
 	writeFault(w, status, fault)
 }
 
+// Handler makes a handler of a function that returns errors.
+func (e ErrorWriter) Handler(f func(http.ResponseWriter, *http.Request) error, challenges ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := f(w, r); err != nil {
+			e.Write(w, r, err, challenges...)
+		}
+	})
+}
+
 func writeFault(w http.ResponseWriter, status int, fault *oci.Error) {
 	type entry struct {
 		Code    oci.Code `json:"code"`

@@ -13,9 +13,9 @@ import (
 func blobUnknown(_ *testing.T, r registry) {
 	name, d := r.name("org/app"), oci.SHA256.Sum([]byte("nowhere"))
 	r.lacks(name, d)
-	_, err := r.MountBlob(ctx, name, oci.Name{}, d)
+	_, err := r.MountBlob(r.ctx, name, oci.Name{}, d)
 	r.is(err, oci.BlobUnknown, "MountBlob")
-	r.is(r.DeleteBlob(ctx, name, d), oci.BlobUnknown, "DeleteBlob")
+	r.is(r.DeleteBlob(r.ctx, name, d), oci.BlobUnknown, "DeleteBlob")
 }
 
 func pushAndOpenBlob(t *testing.T, r registry) {
@@ -23,7 +23,7 @@ func pushAndOpenBlob(t *testing.T, r registry) {
 	for _, content := range []string{"content", "", strings.Repeat("0123456789", 1<<17)} {
 		r.holds(name, r.push(name, content), content)
 	}
-	b, err := r.OpenBlob(ctx, name, r.push(name, "0123456789"))
+	b, err := r.OpenBlob(r.ctx, name, r.push(name, "0123456789"))
 	r.ok(err, "OpenBlob")
 	defer func() { _ = b.Content.Close() }()
 	_, err = b.Content.Seek(7, io.SeekStart)
@@ -37,7 +37,7 @@ func mountBlob(t *testing.T, r registry) {
 	name, from := r.name("org/app"), r.name("org/base")
 	for content, source := range map[string]oci.Name{"from a repository": from, "from anywhere": {}} {
 		d := r.push(from, content)
-		described, err := r.MountBlob(ctx, name, source, d)
+		described, err := r.MountBlob(r.ctx, name, source, d)
 		if err != nil || described.Digest != d || described.Size != int64(len(content)) {
 			t.Errorf("MountBlob: %+v, %v", described, err)
 		}
@@ -48,20 +48,20 @@ func mountBlob(t *testing.T, r registry) {
 func deleteBlob(_ *testing.T, r registry) {
 	name := r.name("org/app")
 	d := r.push(name, "not needed")
-	r.ok(r.DeleteBlob(ctx, name, d), "DeleteBlob")
+	r.ok(r.DeleteBlob(r.ctx, name, d), "DeleteBlob")
 	r.lacks(name, d)
 
 	m := r.put(name, r.image(name, "an image"), "latest")
 	refs, err := m.References()
 	r.ok(err, "References")
 	for _, b := range refs.Blobs {
-		r.is(r.DeleteBlob(ctx, r.name("org/other"), b.Digest), oci.Unsupported, "DeleteBlob of a needed blob")
+		r.is(r.DeleteBlob(r.ctx, r.name("org/other"), b.Digest), oci.Unsupported, "DeleteBlob of a needed blob")
 	}
-	r.is(r.DeleteBlob(ctx, name, m.Digest), oci.Unsupported, "DeleteBlob of a manifest's body")
+	r.is(r.DeleteBlob(r.ctx, name, m.Digest), oci.Unsupported, "DeleteBlob of a manifest's body")
 	r.gives(name, byTag("latest"), m)
-	r.ok(r.DeleteManifest(ctx, name, byDigest(m.Digest)), "DeleteManifest")
+	r.ok(r.DeleteManifest(r.ctx, name, byDigest(m.Digest)), "DeleteManifest")
 	for _, b := range refs.Blobs {
-		r.ok(r.DeleteBlob(ctx, name, b.Digest), "DeleteBlob")
+		r.ok(r.DeleteBlob(r.ctx, name, b.Digest), "DeleteBlob")
 		r.lacks(name, b.Digest)
 	}
 }
@@ -70,7 +70,7 @@ func resumeUpload(t *testing.T, r registry) {
 	name := r.name("org/app")
 	u := r.start(name)
 	id := u.ID()
-	r.ok(u.Close(ctx), "Close")
+	r.ok(u.Close(r.ctx), "Close")
 	content := ""
 	for _, chunk := range []string{"first,", "", "second,", "third"} {
 		u = r.resume(name, id)
@@ -78,23 +78,23 @@ func resumeUpload(t *testing.T, r registry) {
 			t.Errorf("upload %s of %d bytes, want %s of %d", u.ID(), u.Size(), id, len(content))
 		}
 		r.append(u, chunk)
-		r.ok(u.Close(ctx), "Close")
+		r.ok(u.Close(r.ctx), "Close")
 		content += chunk
 	}
 	d := oci.SHA256.Sum([]byte(content))
-	_, err := r.resume(name, id).Commit(ctx, d)
+	_, err := r.resume(name, id).Commit(r.ctx, d)
 	r.ok(err, "Commit")
 	r.holds(name, d, content)
-	_, err = r.ResumeUpload(ctx, name, id)
+	_, err = r.ResumeUpload(r.ctx, name, id)
 	r.is(err, oci.BlobUploadUnknown, "ResumeUpload of one that has ended")
 }
 
 func foreignUpload(_ *testing.T, r registry) {
 	u := r.start(r.name("org/app"))
-	r.ok(u.Close(ctx), "Close")
-	_, err := r.ResumeUpload(ctx, r.name("org/other"), u.ID())
+	r.ok(u.Close(r.ctx), "Close")
+	_, err := r.ResumeUpload(r.ctx, r.name("org/other"), u.ID())
 	r.is(err, oci.BlobUploadUnknown, "ResumeUpload in another repository")
-	_, err = r.ResumeUpload(ctx, r.name("org/app"), "none")
+	_, err = r.ResumeUpload(r.ctx, r.name("org/app"), "none")
 	r.is(err, oci.BlobUploadUnknown, "ResumeUpload of none")
 }
 
@@ -103,13 +103,13 @@ func outOfOrder(t *testing.T, r registry) {
 	u := r.start(name)
 	r.append(u, "12345")
 	for _, offset := range []int64{0, 4, 6} {
-		r.is(u.Append(ctx, offset, strings.NewReader("x")), oci.RangeInvalid, "Append out of order")
+		r.is(u.Append(r.ctx, offset, strings.NewReader("x")), oci.RangeInvalid, "Append out of order")
 	}
 	if u.Size() != 5 {
 		t.Errorf("the upload has %d bytes, want 5", u.Size())
 	}
 	d := oci.SHA256.Sum([]byte("12345"))
-	_, err := u.Commit(ctx, d)
+	_, err := u.Commit(r.ctx, d)
 	r.ok(err, "Commit")
 	r.holds(name, d, "12345")
 }
@@ -124,18 +124,18 @@ func brokenUpload(t *testing.T, r registry) {
 	name := r.name("org/app")
 	u := r.start(name)
 	id := u.ID()
-	err := u.Append(ctx, 0, io.MultiReader(strings.NewReader("arrived,"), gone{}))
+	err := u.Append(r.ctx, 0, io.MultiReader(strings.NewReader("arrived,"), gone{}))
 	if !errors.Is(err, errGone) {
 		t.Errorf("Append: %v, want the reader's error", err)
 	}
-	r.ok(u.Close(ctx), "Close")
+	r.ok(u.Close(r.ctx), "Close")
 	u = r.resume(name, id)
 	if u.Size() != 8 {
 		t.Fatalf("the upload has %d bytes, want 8", u.Size())
 	}
 	r.append(u, "went on")
 	d := oci.SHA256.Sum([]byte("arrived,went on"))
-	_, err = u.Commit(ctx, d)
+	_, err = u.Commit(r.ctx, d)
 	r.ok(err, "Commit")
 	r.holds(name, d, "arrived,went on")
 }
@@ -145,21 +145,21 @@ func wrongDigest(t *testing.T, r registry) {
 	u := r.start(name)
 	id := u.ID()
 	r.append(u, "right,")
-	r.ok(u.Close(ctx), "Close")
+	r.ok(u.Close(r.ctx), "Close")
 
 	wrong, right := oci.SHA256.Sum([]byte("something else")), oci.SHA256.Sum([]byte("right,good"))
 	u = r.resume(name, id)
 	r.append(u, "bad and longer")
-	_, err := u.Commit(ctx, wrong)
+	_, err := u.Commit(r.ctx, wrong)
 	r.is(err, oci.DigestInvalid, "Commit")
 	r.lacks(name, wrong)
 	if u.Size() != 6 {
 		t.Errorf("the upload has %d bytes, want 6", u.Size())
 	}
-	r.ok(u.Close(ctx), "Close")
+	r.ok(u.Close(r.ctx), "Close")
 	u = r.resume(name, id)
 	r.append(u, "good")
-	_, err = u.Commit(ctx, right)
+	_, err = u.Commit(r.ctx, right)
 	r.ok(err, "Commit")
 	r.holds(name, right, "right,good")
 }
@@ -168,9 +168,9 @@ func cancelUpload(_ *testing.T, r registry) {
 	name := r.name("org/app")
 	u := r.start(name)
 	r.append(u, "content")
-	r.ok(u.Close(ctx), "Close")
-	r.ok(r.resume(name, u.ID()).Cancel(ctx), "Cancel")
-	_, err := r.ResumeUpload(ctx, name, u.ID())
+	r.ok(u.Close(r.ctx), "Close")
+	r.ok(r.resume(name, u.ID()).Cancel(r.ctx), "Cancel")
+	_, err := r.ResumeUpload(r.ctx, name, u.ID())
 	r.is(err, oci.BlobUploadUnknown, "ResumeUpload")
 	r.lacks(name, oci.SHA256.Sum([]byte("content")))
 }
@@ -183,11 +183,11 @@ func otherAlgorithm(_ *testing.T, r registry) {
 			u := r.start(name)
 			u.Expect(expected)
 			r.append(u, content[:5])
-			r.ok(u.Close(ctx), "Close")
+			r.ok(u.Close(r.ctx), "Close")
 			u = r.resume(name, u.ID())
 			u.Expect(named) // too late
 			r.append(u, content[5:])
-			_, err := u.Commit(ctx, named.Sum([]byte(content)))
+			_, err := u.Commit(r.ctx, named.Sum([]byte(content)))
 			r.ok(err, "Commit")
 			r.holds(name, named.Sum([]byte(content)), content)
 		}
@@ -200,17 +200,17 @@ func turns(t *testing.T, r registry) {
 	id := u.ID()
 	waited := make(chan int64)
 	go func() {
-		next, err := r.ResumeUpload(ctx, name, id)
+		next, err := r.ResumeUpload(r.ctx, name, id)
 		if err != nil {
 			t.Errorf("ResumeUpload: %v", err)
 			close(waited)
 			return
 		}
 		waited <- next.Size()
-		_ = next.Close(ctx)
+		_ = next.Close(r.ctx)
 	}()
 	r.append(u, "first")
-	r.ok(u.Close(ctx), "Close")
+	r.ok(u.Close(r.ctx), "Close")
 	if size := <-waited; size != 5 {
 		t.Errorf("the next turn began with %d bytes, want 5", size)
 	}
@@ -222,10 +222,10 @@ func finishAtOnce(_ *testing.T, r registry) {
 	for range 8 {
 		all.Go(func() {
 			u, d := r.start(name), oci.SHA256.Sum([]byte(content))
-			if err := u.Append(ctx, 0, strings.NewReader(content)); err != nil {
+			if err := u.Append(r.ctx, 0, strings.NewReader(content)); err != nil {
 				r.Errorf("Append: %v", err)
 			}
-			if _, err := u.Commit(ctx, d); err != nil {
+			if _, err := u.Commit(r.ctx, d); err != nil {
 				r.Errorf("Commit: %v", err)
 			}
 			r.holds(name, d, content)

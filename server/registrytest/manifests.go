@@ -35,7 +35,7 @@ func incompleteManifest(_ *testing.T, r registry) {
 		"blob of an unknown type":  r.manifest("application/x", object{"blobs": []object{descriptor("x", missing)}}),
 		"child that is but a blob": r.manifest(oci.MediaTypeDockerList, object{"manifests": []object{descriptor("x", config)}}),
 	} {
-		r.is(r.PutManifest(ctx, name, m, tag("latest")), oci.ManifestBlobUnknown, "PutManifest without its "+what)
+		r.is(r.PutManifest(r.ctx, name, m, tag("latest")), oci.ManifestBlobUnknown, "PutManifest without its "+what)
 		r.misses(name, byTag("latest"))
 		r.misses(name, byDigest(m.Digest))
 	}
@@ -71,9 +71,9 @@ func moveTag(_ *testing.T, r registry) {
 
 func deleteTag(_ *testing.T, r registry) {
 	name := r.name("org/app")
-	r.is(r.DeleteManifest(ctx, name, byTag("1.0")), oci.ManifestUnknown, "DeleteManifest")
+	r.is(r.DeleteManifest(r.ctx, name, byTag("1.0")), oci.ManifestUnknown, "DeleteManifest")
 	m := r.put(name, r.image(name, "an image"), "1.0", "latest")
-	r.ok(r.DeleteManifest(ctx, name, byTag("1.0")), "DeleteManifest")
+	r.ok(r.DeleteManifest(r.ctx, name, byTag("1.0")), "DeleteManifest")
 	r.misses(name, byTag("1.0"))
 	r.gives(name, byTag("latest"), m)
 	r.gives(name, byDigest(m.Digest), m)
@@ -82,10 +82,10 @@ func deleteTag(_ *testing.T, r registry) {
 func deleteDigest(_ *testing.T, r registry) {
 	name, other := r.name("org/app"), r.name("org/other")
 	m, kept := r.image(name, "an image"), r.put(name, r.image(name, "kept"), "kept")
-	r.is(r.DeleteManifest(ctx, name, byDigest(m.Digest)), oci.ManifestUnknown, "DeleteManifest")
+	r.is(r.DeleteManifest(r.ctx, name, byDigest(m.Digest)), oci.ManifestUnknown, "DeleteManifest")
 	r.put(name, m, "1.0", "latest")
 	r.put(other, m, "1.0")
-	r.ok(r.DeleteManifest(ctx, name, byDigest(m.Digest)), "DeleteManifest")
+	r.ok(r.DeleteManifest(r.ctx, name, byDigest(m.Digest)), "DeleteManifest")
 	for _, ref := range []oci.Reference{byTag("1.0"), byTag("latest"), byDigest(m.Digest)} {
 		r.misses(name, ref)
 	}
@@ -96,13 +96,13 @@ func deleteDigest(_ *testing.T, r registry) {
 func listTags(t *testing.T, r registry) {
 	name := r.name("org/app")
 	var found error
-	for _, err := range r.Tags(ctx, name, oci.Tag{}) {
+	for _, err := range r.Tags(r.ctx, name, oci.Tag{}) {
 		found = err
 	}
 	r.is(found, oci.NameUnknown, "Tags of a repository that is not there")
 
 	m := r.put(name, r.image(name, "an image"))
-	if got := all(t, r.Tags(ctx, name, oci.Tag{}), oci.Tag.String); got != nil {
+	if got := all(t, r.Tags(r.ctx, name, oci.Tag{}), oci.Tag.String); got != nil {
 		t.Errorf("tags %q, want none: digests are no tags", got)
 	}
 	r.put(name, m, "b", "B", "a.1", "a-1", "_", "10", "9")
@@ -113,14 +113,14 @@ func listTags(t *testing.T, r registry) {
 		tag("b"):   nil,
 		tag("zzz"): nil,
 	} {
-		if got := all(t, r.Tags(ctx, name, after), oci.Tag.String); !slices.Equal(got, want) {
+		if got := all(t, r.Tags(r.ctx, name, after), oci.Tag.String); !slices.Equal(got, want) {
 			t.Errorf("tags after %q: %q, want %q", after, got, want)
 		}
 	}
 }
 
 func listRepositories(t *testing.T, r registry) {
-	if got := all(t, r.Repositories(ctx, oci.Name{}), oci.Name.String); got != nil {
+	if got := all(t, r.Repositories(r.ctx, oci.Name{}), oci.Name.String); got != nil {
 		t.Errorf("repositories %q, want none", got)
 	}
 	// Byte order, in which "/" comes after "-" and "." and before digits.
@@ -128,11 +128,11 @@ func listRepositories(t *testing.T, r registry) {
 	for i, repository := range want {
 		r.put(r.name(repository), r.image(r.name(repository), fmt.Sprint(i)), "latest")
 	}
-	if got := all(t, r.Repositories(ctx, oci.Name{}), oci.Name.String); !slices.Equal(got, want) {
+	if got := all(t, r.Repositories(r.ctx, oci.Name{}), oci.Name.String); !slices.Equal(got, want) {
 		t.Errorf("repositories %q, want %q", got, want)
 	}
 	for i, repository := range want {
-		if got := all(t, r.Repositories(ctx, r.name(repository)), oci.Name.String); !slices.Equal(got, want[i+1:]) {
+		if got := all(t, r.Repositories(r.ctx, r.name(repository)), oci.Name.String); !slices.Equal(got, want[i+1:]) {
 			t.Errorf("repositories after %s: %q, want %q", repository, got, want[i+1:])
 		}
 	}
@@ -142,7 +142,7 @@ func listReferrers(t *testing.T, r registry) {
 	name := r.name("org/app")
 	subject := r.image(name, "an image")
 	list := func() []string {
-		return all(t, r.Referrers(ctx, name, subject.Digest), func(d oci.Descriptor) string {
+		return all(t, r.Referrers(r.ctx, name, subject.Digest), func(d oci.Descriptor) string {
 			return fmt.Sprintf("%s %s %d %s %v", d.MediaType, d.Digest, d.Size, d.ArtifactType, d.Annotations)
 		})
 	}
@@ -168,9 +168,9 @@ func listReferrers(t *testing.T, r registry) {
 	if !slices.Equal(got, want) {
 		t.Errorf("referrers %q, want %q", got, want)
 	}
-	for d, err := range r.Referrers(ctx, name, subject.Digest) {
+	for d, err := range r.Referrers(r.ctx, name, subject.Digest) {
 		r.ok(err, "Referrers")
-		r.ok(r.DeleteManifest(ctx, name, byDigest(d.Digest)), "DeleteManifest")
+		r.ok(r.DeleteManifest(r.ctx, name, byDigest(d.Digest)), "DeleteManifest")
 		break
 	}
 	if got := list(); len(got) != 1 {

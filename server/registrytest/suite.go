@@ -16,6 +16,11 @@ import (
 
 // Run runs the suite. Each call of create makes an empty registry.
 func Run(t *testing.T, create func(t *testing.T) oci.Registry) {
+	RunAs(t, context.Background(), create)
+}
+
+// RunAs runs the suite with a context, for a registry that looks into it.
+func RunAs(t *testing.T, ctx context.Context, create func(t *testing.T) oci.Registry) {
 	tests := []struct {
 		rule string
 		test func(t *testing.T, r registry)
@@ -44,7 +49,7 @@ func Run(t *testing.T, create func(t *testing.T) oci.Registry) {
 		{"referrers are listed by subject", listReferrers},
 	}
 	for _, tt := range tests {
-		t.Run(tt.rule, func(t *testing.T) { tt.test(t, registry{t, create(t)}) })
+		t.Run(tt.rule, func(t *testing.T) { tt.test(t, registry{t, create(t), ctx}) })
 	}
 }
 
@@ -52,9 +57,8 @@ func Run(t *testing.T, create func(t *testing.T) oci.Registry) {
 type registry struct {
 	*testing.T
 	oci.Registry
+	ctx context.Context
 }
-
-var ctx = context.Background()
 
 func (r registry) name(s string) oci.Name {
 	r.Helper()
@@ -100,23 +104,23 @@ func (r registry) ok(err error, doing string) {
 
 func (r registry) start(name oci.Name) oci.Upload {
 	r.Helper()
-	u, err := r.StartUpload(ctx, name)
+	u, err := r.StartUpload(r.ctx, name)
 	r.ok(err, "StartUpload")
-	r.Cleanup(func() { _ = u.Close(ctx) })
+	r.Cleanup(func() { _ = u.Close(r.ctx) })
 	return u
 }
 
 func (r registry) resume(name oci.Name, id string) oci.Upload {
 	r.Helper()
-	u, err := r.ResumeUpload(ctx, name, id)
+	u, err := r.ResumeUpload(r.ctx, name, id)
 	r.ok(err, "ResumeUpload")
-	r.Cleanup(func() { _ = u.Close(ctx) })
+	r.Cleanup(func() { _ = u.Close(r.ctx) })
 	return u
 }
 
 func (r registry) append(u oci.Upload, content string) {
 	r.Helper()
-	r.ok(u.Append(ctx, u.Size(), strings.NewReader(content)), "Append")
+	r.ok(u.Append(r.ctx, u.Size(), strings.NewReader(content)), "Append")
 }
 
 // push pushes a blob in one go.
@@ -124,7 +128,7 @@ func (r registry) push(name oci.Name, content string) oci.Digest {
 	r.Helper()
 	u, d := r.start(name), oci.SHA256.Sum([]byte(content))
 	r.append(u, content)
-	described, err := u.Commit(ctx, d)
+	described, err := u.Commit(r.ctx, d)
 	r.ok(err, "Commit")
 	if described.Digest != d || described.Size != int64(len(content)) {
 		r.Errorf("Commit gave %+v, want %s of %d bytes", described, d, len(content))
@@ -135,11 +139,11 @@ func (r registry) push(name oci.Name, content string) oci.Digest {
 // holds asserts that a blob is there.
 func (r registry) holds(name oci.Name, d oci.Digest, content string) {
 	r.Helper()
-	described, err := r.StatBlob(ctx, name, d)
+	described, err := r.StatBlob(r.ctx, name, d)
 	if err != nil || described.Digest != d || described.Size != int64(len(content)) {
 		r.Errorf("StatBlob %s: %+v, %v; want %d bytes", d, described, err, len(content))
 	}
-	b, err := r.OpenBlob(ctx, name, d)
+	b, err := r.OpenBlob(r.ctx, name, d)
 	r.ok(err, "OpenBlob")
 	defer func() { _ = b.Content.Close() }()
 	all, err := io.ReadAll(b.Content)
@@ -152,9 +156,9 @@ func (r registry) holds(name oci.Name, d oci.Digest, content string) {
 // lacks asserts that a blob is not there.
 func (r registry) lacks(name oci.Name, d oci.Digest) {
 	r.Helper()
-	_, err := r.StatBlob(ctx, name, d)
+	_, err := r.StatBlob(r.ctx, name, d)
 	r.is(err, oci.BlobUnknown, "StatBlob")
-	_, err = r.OpenBlob(ctx, name, d)
+	_, err = r.OpenBlob(r.ctx, name, d)
 	r.is(err, oci.BlobUnknown, "OpenBlob")
 }
 
@@ -190,18 +194,18 @@ func (r registry) put(name oci.Name, m oci.Manifest, tags ...string) oci.Manifes
 	for _, s := range tags {
 		all = append(all, tag(s))
 	}
-	r.ok(r.PutManifest(ctx, name, m, all...), "PutManifest")
+	r.ok(r.PutManifest(r.ctx, name, m, all...), "PutManifest")
 	return m
 }
 
 // gives asserts what a reference leads to.
 func (r registry) gives(name oci.Name, ref oci.Reference, m oci.Manifest) {
 	r.Helper()
-	got, err := r.GetManifest(ctx, name, ref)
+	got, err := r.GetManifest(r.ctx, name, ref)
 	if err != nil || got.Digest != m.Digest || got.MediaType != m.MediaType || string(got.Content) != string(m.Content) {
 		r.Errorf("GetManifest %s: %s %s, %v; want %s %s", ref, got.MediaType, got.Digest, err, m.MediaType, m.Digest)
 	}
-	described, err := r.StatManifest(ctx, name, ref)
+	described, err := r.StatManifest(r.ctx, name, ref)
 	if err != nil || described.Digest != m.Digest || described.MediaType != m.MediaType || described.Size != m.Size {
 		r.Errorf("StatManifest %s: %+v, %v; want %+v", ref, described, err, m.Descriptor)
 	}
@@ -210,9 +214,9 @@ func (r registry) gives(name oci.Name, ref oci.Reference, m oci.Manifest) {
 // misses asserts that a reference leads nowhere.
 func (r registry) misses(name oci.Name, ref oci.Reference) {
 	r.Helper()
-	_, err := r.GetManifest(ctx, name, ref)
+	_, err := r.GetManifest(r.ctx, name, ref)
 	r.is(err, oci.ManifestUnknown, "GetManifest "+ref.String())
-	_, err = r.StatManifest(ctx, name, ref)
+	_, err = r.StatManifest(r.ctx, name, ref)
 	r.is(err, oci.ManifestUnknown, "StatManifest "+ref.String())
 }
 

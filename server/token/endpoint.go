@@ -133,18 +133,22 @@ func printScopes(scopes []access.Scope) string {
 	return strings.Join(all, " ")
 }
 
-// Challenge is the value of a WWW-Authenticate header that sends a client to
-// the endpoint for a token of that scope (RFC 6750, Docker's token
-// specification). An empty scope is for logins.
-func (s *Service) Challenge(r *http.Request, scope string) string {
+// Challenges are the values of WWW-Authenticate that send a client to the
+// endpoint for a token of that scope (RFC 6750, Docker's token specification).
+// An empty scope is for logins. The catalog is asked for by simple clients, too,
+// which know no more than Basic.
+func (s *Service) Challenges(r *http.Request, scope string) []string {
 	challenge := fmt.Sprintf("Bearer realm=%q,service=%q", s.base(r)+Path, name)
 	if scope != "" {
 		challenge += fmt.Sprintf(",scope=%q", scope)
 	}
-	return challenge
+	if strings.HasPrefix(scope, access.TypeRegistry+":") {
+		return []string{challenge, BasicChallenge()}
+	}
+	return []string{challenge}
 }
 
-// BasicChallenge is the one that simple clients understand.
+// BasicChallenge asks for Basic credentials.
 func BasicChallenge() string { return fmt.Sprintf("Basic realm=%q", name) }
 
 func (s *Service) base(r *http.Request) string {

@@ -7,6 +7,18 @@ import (
 	"time"
 )
 
+// Routes are handlers by path; that of "/" has all paths that no other has. No
+// path is cleaned or redirected, for those of registries are taken as they are.
+type Routes map[string]http.Handler
+
+func (routes Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h, ok := routes[r.URL.Path]
+	if !ok {
+		h = routes["/"]
+	}
+	h.ServeHTTP(w, r)
+}
+
 // Where probes ask.
 const (
 	HealthyPath = "/healthz"

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"opendev.org/zuul/zuul-registry/server/access"
+	"opendev.org/zuul/zuul-registry/server/api"
+	"opendev.org/zuul/zuul-registry/server/config"
+	"opendev.org/zuul/zuul-registry/server/local"
+	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/storage/filesystem"
+	"opendev.org/zuul/zuul-registry/server/token"
+	"opendev.org/zuul/zuul-registry/server/web"
+)
+
+// idle is how long a client may neither send nor take a byte.
+const idle = 2 * time.Minute
+
+// assemble wires the server: one layer a line.
+func assemble(c config.Config, log *slog.Logger) (http.Handler, error) {
+	kept, err := openStore(c)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := openTokens(c, log)
+	if err != nil {
+		return nil, err
+	}
+
+	var registry oci.Registry = kept
+	registry = access.Guard(registry)
+
+	faults := api.ErrorWriter{Log: log}
+	routes := web.Routes{
+		web.HealthyPath: http.HandlerFunc(web.Healthy),
+		web.ReadyPath:   web.Ready(log, kept.Ready),
+		token.Path:      faults.Handler(tokens.Endpoint, token.BasicChallenge()),
+	}
+	routes["/"] = api.New(registry, api.Options{
+		Login: access.Authenticated, MayPush: access.MayPush, Challenges: tokens.Challenges, Errors: faults,
+	})
+	return web.Chain(routes, web.Options{
+		Log: log, Identify: tokens.Identify, Describe: api.Describe, BehindProxy: !c.TLS, Idle: idle,
+	}), nil
+}
+
+func openStore(c config.Config) (*local.Registry, error) {
+	driver, err := filesystem.New(filesystem.Options{Root: c.StorageRoot, Sync: c.StorageSync})
+	if err != nil {
+		return nil, err
+	}
+	return local.New(driver), nil
+}
+
+func openTokens(c config.Config, log *slog.Logger) (*token.Service, error) {
+	users, err := access.NewUsers(access.UsersOptions{
+		Writer: c.Username, Password: string(c.Password),
+		Writers: c.WritersHtpasswd, Readers: c.ReadersHtpasswd, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &token.Service{
+		Secret: []byte(c.Secret), Lifetime: c.TokenLifetime,
+		Users: users, AnonymousRead: c.AnonymousRead, PublicURL: c.PublicURL,
+	}, nil
+}

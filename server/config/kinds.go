@@ -1,0 +1,160 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// kind is what a variable may hold.
+type kind struct {
+	allowed string // for the user
+	// parse accepts a text, and gives what envconfig can decode into the field.
+	parse func(text string) (string, error)
+	// show prints what the field holds; nil: as print does for the type.
+	show func(value any) string
+}
+
+// errNotAllowed refuses a value; setting.fault makes the line for the user.
+var errNotAllowed = errors.New("not allowed")
+
+// kinds are those that the tags of Config name.
+func kinds() map[string]kind {
+	return map[string]kind{
+		"text":     {allowed: "any text", parse: func(text string) (string, error) { return text, nil }},
+		"bool":     {allowed: "true or false", parse: parseBool},
+		"switch":   {allowed: "on or off", parse: parseSwitch, show: showSwitch},
+		"storage":  oneOf(Filesystem),
+		"level":    oneOf("debug", "info", "warn", "error"),
+		"format":   oneOf(Text, JSON),
+		"duration": {allowed: "a duration above zero, such as 90s, 30m or 1h", parse: parseDuration},
+		"path":     {allowed: "a path", parse: parsePath},
+		"username": {allowed: "a name without colon and control characters", parse: parseUsername},
+		"key":      {allowed: fmt.Sprintf("at least %d bytes", shortestKey), parse: parseKey},
+		"address":  {allowed: "<host>:<port> or :<port>, with a port from 0 to 65535", parse: parseAddress},
+		"url":      {allowed: "http:// or https:// and a host, maybe with a port; no user, path, query or fragment", parse: parseURL},
+		"hosts":    {allowed: "DNS names, IP addresses and " + thisHost + ", with commas between them", parse: parseHosts},
+	}
+}
+
+// EnvMutate makes kind an envconfig.Mutator: it comes before the decoding, of
+// defaults as well.
+func (k kind) EnvMutate(_ context.Context, _, _, _, text string) (string, bool, error) {
+	parsed, err := k.parse(text)
+	return parsed, false, err
+}
+
+// print is value as the variable's text.
+func (k kind) print(value any) string {
+	if k.show != nil {
+		return k.show(value)
+	}
+	switch value := value.(type) {
+	case []string:
+		return strings.Join(value, ",")
+	case slog.Level:
+		return strings.ToLower(value.String())
+	case time.Duration:
+		return showDuration(value)
+	}
+	return fmt.Sprint(value)
+}
+
+func oneOf(words ...string) kind {
+	allowed := words[0]
+	for i, word := range words[1:] {
+		if i == len(words)-2 {
+			allowed += " or " + word
+		} else {
+			allowed += ", " + word
+		}
+	}
+	return kind{allowed: allowed, parse: func(text string) (string, error) {
+		for _, word := range words {
+			if text == word {
+				return text, nil
+			}
+		}
+		return "", errNotAllowed
+	}}
+}
+
+func parseBool(text string) (string, error) {
+	_, err := strconv.ParseBool(text)
+	return text, err
+}
+
+func parseSwitch(text string) (string, error) {
+	switch text {
+	case "on":
+		return "true", nil
+	case "off":
+		return "false", nil
+	}
+	return "", errNotAllowed
+}
+
+func showSwitch(value any) string {
+	if value == true {
+		return "on"
+	}
+	return "off"
+}
+
+func parseDuration(text string) (string, error) {
+	span, err := time.ParseDuration(text)
+	if err == nil && span <= 0 {
+		err = errNotAllowed
+	}
+	return text, err
+}
+
+// showDuration is as a person would write it: 1h, not 1h0m0s.
+func showDuration(span time.Duration) string {
+	text := span.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// parsePath refuses what is the content of a file rather than its path: so
+// TLS_KEY_FILE with the path of the key would be read, for instance.
+func parsePath(text string) (string, error) {
+	const ofHtpasswd = ":$" // between a user and the hash
+	if strings.ContainsFunc(text, unicode.IsControl) || strings.Contains(text, ofHtpasswd) {
+		return "", veiled("the content of a file")
+	}
+	return text, nil
+}
+
+// parseUsername refuses what would not come back out of HTTP Basic credentials
+// (RFC 7617, section 2).
+func parseUsername(text string) (string, error) {
+	if strings.Contains(text, ":") {
+		return "", veiled("text with a colon") // maybe the password after it
+	}
+	if strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) {
+		return "", errNotAllowed
+	}
+	return text, nil
+}
+
+// shortestKey is in bytes: what HMAC-SHA256 needs (RFC 7518, section 3.2).
+const shortestKey = 32
+
+func parseKey(text string) (string, error) {
+	if len(text) < shortestKey {
+		return "", errNotAllowed
+	}
+	return text, nil
+}

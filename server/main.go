@@ -1,0 +1,103 @@
+// Command zuul-registry is the container image registry of the Zuul gating
+// system. Its first argument is the command; every setting is an environment
+// variable (see "zuul-registry config").
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1 // the work failed, or found faults
+	exitUsage  = 2 // wrong usage or configuration
+)
+
+// program is what a command has of the world.
+type program struct {
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+// command is what the first argument names.
+type command struct {
+	name, does string
+	run        func(p *program, ctx context.Context) error
+}
+
+func commands() []command {
+	return []command{
+		{"serve", "run the registry (what is done without a command)", (*program).serve},
+		{"check", "read the whole store and print each fault", (*program).check},
+		{"certificate", "write a self-signed certificate and key, unless they exist", (*program).certificate},
+		{"config", "print every variable: name, meaning, default, value in force", (*program).config},
+		{"health", "ask the registry running here whether it is well", (*program).health},
+		{"version", "print the version", (*program).version},
+		{"help", "print this", (*program).help},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := &program{os.Environ(), os.Stdout, os.Stderr}
+	code := p.execute(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// usageError is a fault of who started the program.
+type usageError struct{ error }
+
+// errFaults ends a command that has said what is wrong.
+var errFaults = errors.New("faults were found")
+
+// execute runs the command that the arguments name and returns the exit code.
+func (p *program) execute(ctx context.Context, args []string) int {
+	err := p.dispatch(ctx, args)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errFaults):
+		return exitFailed
+	}
+	_, _ = fmt.Fprintln(p.stderr, "zuul-registry:", err)
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func (p *program) dispatch(ctx context.Context, args []string) error {
+	name := "serve"
+	if len(args) > 0 {
+		name = args[0]
+	}
+	for _, c := range commands() {
+		if c.name != name {
+			continue
+		}
+		if len(args) > 1 {
+			return usageError{fmt.Errorf("%s takes no arguments: settings are environment variables", name)}
+		}
+		return c.run(p, ctx)
+	}
+	return usageError{fmt.Errorf("%q is no command: \"zuul-registry help\" lists them", name)}
+}
+
+func (p *program) help(context.Context) error {
+	_, err := fmt.Fprint(p.stdout, "zuul-registry keeps the container images of changes under test.\n\nCommands:\n")
+	for _, c := range commands() {
+		_, err = fmt.Fprintf(p.stdout, "  %-12s %s\n", c.name, c.does)
+	}
+	_, _ = fmt.Fprint(p.stdout, "\nEvery setting is an environment variable: \"zuul-registry config\" prints them.\n")
+	return err
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"opendev.org/zuul/zuul-registry/server/certificate"
+	"opendev.org/zuul/zuul-registry/server/config"
+	"opendev.org/zuul/zuul-registry/server/local"
+	"opendev.org/zuul/zuul-registry/server/web"
+)
+
+// load reads the configuration and opens the log.
+func (p *program) load() (config.Config, *slog.Logger, error) {
+	c, err := config.Load(p.environ)
+	if err != nil {
+		return c, nil, usageError{err}
+	}
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	var h slog.Handler = slog.NewTextHandler(p.stderr, options)
+	if c.LogFormat == config.JSON {
+		h = slog.NewJSONHandler(p.stderr, options)
+	}
+	return c, slog.New(web.LogHandler(h)), nil
+}
+
+func (p *program) config(context.Context) error {
+	c, err := config.Load(p.environ)
+	if err != nil {
+		return usageError{err}
+	}
+	for _, v := range c.Describe() {
+		if _, err := fmt.Fprintf(p.stdout, "%s\n  %s\n  default  %s\n  value    %s\n", v.Name, v.Meaning, v.Default, v.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) certificate(context.Context) error {
+	c, _, err := p.load()
+	if err != nil {
+		return err
+	}
+	created, err := certificate.Ensure(certificate.Files{Certificate: c.TLSCert, Key: c.TLSKey}, c.TLSHosts)
+	if err != nil {
+		return err
+	}
+	did := "left alone"
+	if created {
+		did = "written"
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s and %s %s\n", c.TLSCert, c.TLSKey, did)
+	return err
+}
+
+func (p *program) check(ctx context.Context) error {
+	c, _, err := p.load()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(c.StorageRoot); err != nil {
+		return fmt.Errorf("no store to check: %w", err)
+	}
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	faults, progress := 0, p.progress("checking")
+	err = store.Check(ctx, local.Inspection{
+		Report: func(f local.Fault) {
+			faults++
+			_, _ = fmt.Fprintf(p.stdout, "%s: %s\n", f.Object, f.Problem)
+		},
+		Progress: progress.show,
+	})
+	progress.end()
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(p.stdout, "%d objects checked, %d faults\n", progress.done, faults); err != nil {
+		return err
+	}
+	if faults > 0 {
+		return errFaults
+	}
+	return nil
+}
+
+// progress shows how far long work is: as a bar on a terminal, and else as a
+// line now and then.
+type progress struct {
+	program *program
+	title   string
+	bar     *progressbar.ProgressBar // nil: no terminal
+	said    time.Time
+	done    int
+}
+
+const sayEvery = 10 * time.Second
+
+func (p *program) progress(title string) *progress {
+	g := &progress{program: p, title: title, said: time.Now()}
+	if f, ok := p.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		g.bar = progressbar.NewOptions(1, progressbar.OptionSetWriter(f), progressbar.OptionSetDescription(title),
+			progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+	}
+	return g
+}
+
+func (g *progress) show(done, total int) {
+	g.done = done
+	if g.bar != nil {
+		g.bar.ChangeMax(total)
+		_ = g.bar.Set(done)
+		return
+	}
+	if time.Since(g.said) >= sayEvery {
+		g.said = time.Now()
+		_, _ = fmt.Fprintf(g.program.stderr, "%s: %d of %d\n", g.title, done, total)
+	}
+}
+
+func (g *progress) end() {
+	if g.bar != nil {
+		_ = g.bar.Finish()
+	}
+}
+
+// health asks the server that the configuration describes.
+func (p *program) health(ctx context.Context) error {
+	c, err := config.Load(p.environ)
+	if err != nil {
+		return usageError{err}
+	}
+	host, port, err := net.SplitHostPort(c.Address)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	url, transport := "http://", &http.Transport{}
+	if c.TLS {
+		url = "https://"
+		if transport.TLSClientConfig, err = certificate.TrustOnly(c.TLSCert); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+net.JoinHostPort(host, port)+web.HealthyPath, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return err
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New("the registry answers " + answer.Status)
+	}
+	return nil
+}
