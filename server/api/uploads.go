@@ -184,12 +184,14 @@ type body struct {
 	err     error
 }
 
+// Read gives no more than was announced.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.content.Read(p)
-	b.n += int64(n)
-	if b.want >= 0 && (b.n > b.want || err == io.EOF && b.n < b.want) {
-		err = fmt.Errorf("%d bytes came, %d were announced", b.n, b.want)
+	if b.want >= 0 && (b.n+int64(n) > b.want || err == io.EOF && b.n+int64(n) < b.want) {
+		err = fmt.Errorf("%d bytes came, %d were announced", b.n+int64(n), b.want)
+		n = int(min(int64(n), b.want-b.n))
 	}
+	b.n += int64(n)
 	if err != nil && err != io.EOF {
 		b.err = err
 	}

@@ -124,8 +124,6 @@ var (
 )
 
 func fromKubernetes(name, text string) bool {
-	if name == "PORT" || strings.HasSuffix(name, "_PORT") {
-		return kubernetesName.MatchString(name) || kubernetesPort.MatchString(text)
-	}
-	return kubernetesName.MatchString(name)
+	return kubernetesName.MatchString(name) ||
+		strings.HasSuffix("_"+name, "_PORT") && kubernetesPort.MatchString(text)
 }

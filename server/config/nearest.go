@@ -1,25 +1,29 @@
 package config
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
-// nearest is the known name, or the _FILE form of one, that name was most
-// likely meant to be.
+// nearest is the known name, or the _FILE form of one for a name that ends like
+// it, that name was most likely meant to be.
 func nearest(name string, known []string) string {
 	name = strings.ToUpper(name)
 	switch name {
 	case "PORT", "HOST", "LISTEN": // as many programs call it
 		return "ADDRESS"
 	}
-	var best string
-	most := -1.0
-	for _, suffix := range []string{"", "_FILE"} {
-		for _, candidate := range known {
-			if likeness := similarity(name, candidate+suffix); likeness > most {
-				best, most = candidate+suffix, likeness
-			}
+	candidates := known
+	if strings.HasSuffix(name, "FILE") {
+		candidates = slices.Clone(known)
+		for _, k := range known {
+			candidates = append(candidates, k+"_FILE")
 		}
 	}
-	return best
+	return slices.MaxFunc(candidates, func(a, b string) int {
+		return cmp.Compare(similarity(name, a), similarity(name, b))
+	})
 }
 
 // similarity is 1 for equal texts and 0 for those that share no byte: the part

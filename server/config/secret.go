@@ -7,8 +7,8 @@ import (
 )
 
 // Secret is a text that printing, logging and encoding show as "***", or as
-// nothing if it is empty; string(s) reveals it. Only fmt with a Secret in an
-// unexported field cannot be stopped: it calls no methods there.
+// nothing if it is empty; string(s) reveals it. So do two ways that ask no
+// method: fmt, of unexported fields, and encoding/json, of keys of a map.
 type Secret string
 
 // String is "***", or empty if s is.

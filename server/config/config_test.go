@@ -1,0 +1,217 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const key = "0123456789abcdef0123456789abcdef"
+
+func load(t *testing.T, environ ...string) Config {
+	t.Helper()
+	c, err := Load(environ)
+	if err != nil {
+		t.Fatalf("Load(%q): %v", environ, err)
+	}
+	return c
+}
+
+// localHosts are the default of TLS_HOSTS here.
+func localHosts() []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if name, err := os.Hostname(); err == nil && isHost(name) && !slices.Contains(hosts, name) {
+		hosts = append(hosts, name)
+	}
+	return hosts
+}
+
+func TestDefaults(t *testing.T) {
+	want := Config{
+		Address:       ":9000",
+		TLS:           true,
+		TLSCert:       "data/tls/cert.pem",
+		TLSKey:        "data/tls/cert.key",
+		TLSHosts:      localHosts(),
+		Username:      "zuul",
+		AnonymousRead: true,
+		TokenLifetime: time.Hour,
+		Storage:       Filesystem,
+		StorageRoot:   "data/storage",
+		StorageSync:   true,
+		LogLevel:      slog.LevelInfo,
+		LogFormat:     Text,
+	}
+	if c := load(t, "PATH=/bin", "ZUUL_REGISTRYTLS=no", "TLS=no", "odd"); !reflect.DeepEqual(c, want) {
+		t.Errorf("nothing set: %+v, want %+v", c, want)
+	}
+	var empty []string
+	for _, v := range want.Describe() {
+		empty = append(empty, v.Name+"=", v.Name+"_FILE=")
+	}
+	if c := load(t, empty...); !reflect.DeepEqual(c, want) {
+		t.Errorf("all set to nothing: %+v, want %+v", c, want)
+	}
+}
+
+func TestEveryVariable(t *testing.T) {
+	c := load(t,
+		"ZUUL_REGISTRY_ADDRESS=[fe80::1%eth0]:443",
+		"ZUUL_REGISTRY_PUBLIC_URL=HTTPS://registry.example.com:8443/",
+		"ZUUL_REGISTRY_TLS=off",
+		"ZUUL_REGISTRY_TLS_CERT=/tls/it's a cert.pem",
+		"ZUUL_REGISTRY_TLS_KEY=/tls/key=1.pem",
+		"ZUUL_REGISTRY_TLS_HOSTS=registry, my_registry,10.0.0.1,registry,fd00::1",
+		"ZUUL_REGISTRY_USERNAME=zoë smith",
+		"ZUUL_REGISTRY_PASSWORD= p=:\n$HOME,\xff",
+		"ZUUL_REGISTRY_WRITERS_HTPASSWD=/writers",
+		"ZUUL_REGISTRY_READERS_HTPASSWD=/readers",
+		"ZUUL_REGISTRY_ANONYMOUS_READ=0",
+		"ZUUL_REGISTRY_SECRET="+key,
+		"ZUUL_REGISTRY_TOKEN_LIFETIME=90s",
+		"ZUUL_REGISTRY_STORAGE=filesystem",
+		"ZUUL_REGISTRY_STORAGE_ROOT=/storage",
+		"ZUUL_REGISTRY_STORAGE_SYNC=false",
+		"ZUUL_REGISTRY_LOG_LEVEL=debug",
+		"ZUUL_REGISTRY_LOG_FORMAT=json",
+		"ZUUL_REGISTRY_LOG_FORMAT=text", // as for os.Getenv the first counts
+	)
+	want := Config{
+		Address:         "[fe80::1%eth0]:443",
+		PublicURL:       "https://registry.example.com:8443",
+		TLSCert:         "/tls/it's a cert.pem",
+		TLSKey:          "/tls/key=1.pem",
+		TLSHosts:        []string{"registry", "my_registry", "10.0.0.1", "fd00::1"},
+		Username:        "zoë smith",
+		Password:        " p=:\n$HOME,\xff",
+		WritersHtpasswd: "/writers",
+		ReadersHtpasswd: "/readers",
+		Secret:          key,
+		TokenLifetime:   90 * time.Second,
+		Storage:         Filesystem,
+		StorageRoot:     "/storage",
+		LogLevel:        slog.LevelDebug,
+		LogFormat:       JSON,
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("%+v\nwant %+v", c, want)
+	}
+}
+
+func TestGoodValues(t *testing.T) {
+	for name, values := range map[string][]string{
+		"ADDRESS":        {":0", "localhost:65535", "0.0.0.0:9000", "[::]:9000", "registry.example.com:1"},
+		"PUBLIC_URL":     {"http://localhost", "http://127.0.0.1:9000", "https://[::1]", "https://[fd00::1]:9000"},
+		"TLS_HOSTS":      {"a", "a.example.com", "0123456789", "fd00::1", "<hostname>"},
+		"ANONYMOUS_READ": {"true", "false", "1", "0", "TRUE"},
+		"TOKEN_LIFETIME": {"1ns", "1h30m", "48h"},
+		"LOG_LEVEL":      {"debug", "info", "warn", "error"},
+	} {
+		for _, value := range values {
+			load(t, Prefix+name+"="+value)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	c := load(t, "ZUUL_REGISTRY_PASSWORD=hunter2", "ZUUL_REGISTRY_TLS=off",
+		"ZUUL_REGISTRY_TOKEN_LIFETIME=90m", "ZUUL_REGISTRY_LOG_LEVEL=warn")
+	var lines []string
+	for _, v := range c.Describe() {
+		lines = append(lines, fmt.Sprintf("%s [%s] [%s]", v.Name, v.Default, v.Value))
+		if v.Meaning == "" || strings.ContainsAny(v.Meaning, "\n|") {
+			t.Errorf("meaning of %s: %q, want one line for a table", v.Name, v.Meaning)
+		}
+	}
+	want := strings.Split(`ZUUL_REGISTRY_ADDRESS [:9000] [:9000]
+ZUUL_REGISTRY_PUBLIC_URL [] []
+ZUUL_REGISTRY_TLS [on] [off]
+ZUUL_REGISTRY_TLS_CERT [data/tls/cert.pem] [data/tls/cert.pem]
+ZUUL_REGISTRY_TLS_KEY [data/tls/cert.key] [data/tls/cert.key]
+ZUUL_REGISTRY_TLS_HOSTS [localhost,127.0.0.1,::1,<hostname>] [`+strings.Join(localHosts(), ",")+`]
+ZUUL_REGISTRY_USERNAME [zuul] [zuul]
+ZUUL_REGISTRY_PASSWORD [] [***]
+ZUUL_REGISTRY_WRITERS_HTPASSWD [] []
+ZUUL_REGISTRY_READERS_HTPASSWD [] []
+ZUUL_REGISTRY_ANONYMOUS_READ [true] [true]
+ZUUL_REGISTRY_SECRET [] []
+ZUUL_REGISTRY_TOKEN_LIFETIME [1h] [1h30m]
+ZUUL_REGISTRY_STORAGE [filesystem] [filesystem]
+ZUUL_REGISTRY_STORAGE_ROOT [data/storage] [data/storage]
+ZUUL_REGISTRY_STORAGE_SYNC [true] [true]
+ZUUL_REGISTRY_LOG_LEVEL [info] [warn]
+ZUUL_REGISTRY_LOG_FORMAT [text] [text]`, "\n")
+	if !slices.Equal(lines, want) {
+		t.Errorf("Describe:\n%s\nwant:\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestDescribeWithoutValues(t *testing.T) {
+	for i, v := range (Config{}).Describe() {
+		loaded := load(t).Describe()[i]
+		if loaded.Value = v.Value; v != loaded {
+			t.Errorf("the zero Config describes %+v, a loaded one %+v", v, loaded)
+		}
+	}
+}
+
+func TestEveryFieldHasAKind(t *testing.T) {
+	for _, s := range settings(reflect.ValueOf(Config{})) {
+		if s.name == "" || s.kind.parse == nil || s.kind.allowed == "" {
+			t.Errorf("field %s: env %q, kind %q", s.Name, s.name, s.Tag.Get("kind"))
+		}
+	}
+}
+
+// What is accepted is printed so that it is accepted again, as the same.
+func FuzzLoad(f *testing.F) {
+	for _, v := range (Config{}).Describe() {
+		name := strings.TrimPrefix(v.Name, Prefix)
+		f.Add(name, v.Default)
+		f.Add(name, "https://[::1]:443/")
+		f.Add(name+"X", "\x00\n")
+	}
+	f.Fuzz(func(t *testing.T, name, text string) {
+		if strings.Contains(name, "_FILE") {
+			t.Skip("reads any file")
+		}
+		c, err := Load([]string{Prefix + name + "=" + text})
+		if err != nil {
+			var fault Fault
+			if !errors.As(err, &fault) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("%q is not one fault in one line", err)
+			}
+			return
+		}
+		var printed []string
+		for _, v := range c.Describe() {
+			printed = append(printed, v.Name+"="+v.Value)
+		}
+		if c.Password != "" || c.Secret != "" {
+			return // not printed
+		}
+		again, err := Load(printed)
+		if err != nil {
+			t.Fatalf("%q loads, but not as printed: %v", text, err)
+		}
+		if !reflect.DeepEqual(again, c) {
+			t.Fatalf("%q loads as %+v, but printed as %+v", text, c, again)
+		}
+	})
+}
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "value")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

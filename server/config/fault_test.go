@@ -1,0 +1,134 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// Each entry sets one variable, and the line is the whole error.
+func TestBadValues(t *testing.T) {
+	const (
+		address  = `, allowed: <host>:<port> or :<port>, with a port from 0 to 65535`
+		url      = `, allowed: http:// or https:// and a host, maybe with a port; no user, path, query or fragment`
+		hosts    = `, allowed: DNS names, IP addresses and <hostname>, with commas between them`
+		username = `, allowed: a name without colon and control characters`
+		duration = `, allowed: a duration above zero, such as 90s, 30m or 1h`
+		path     = `, allowed: a path`
+	)
+	for _, c := range []struct{ entry, line string }{
+		{`ADDRESS=9000`, `ADDRESS is "9000"` + address},
+		{`ADDRESS=localhost`, `ADDRESS is "localhost"` + address},
+		{`ADDRESS=:65536`, `ADDRESS is ":65536"` + address},
+		{`ADDRESS=:-1`, `ADDRESS is ":-1"` + address},
+		{`ADDRESS=:https`, `ADDRESS is ":https"` + address},
+		{`ADDRESS=localhost:`, `ADDRESS is "localhost:"` + address},
+		{`ADDRESS=*:9000`, `ADDRESS is "*:9000"` + address},
+		{`ADDRESS=::1:9000`, `ADDRESS is "::1:9000"` + address},
+		{`ADDRESS=10.0.0.256:9000`, `ADDRESS is "10.0.0.256:9000"` + address},
+		{`ADDRESS=https://localhost:9000`, `ADDRESS is "https://localhost:9000"` + address},
+		{"ADDRESS=:9000\n", `ADDRESS is ":9000\n"` + address},
+
+		{`PUBLIC_URL=registry.example.com`, `PUBLIC_URL is "registry.example.com"` + url},
+		{`PUBLIC_URL=registry.example.com:9000`, `PUBLIC_URL is "registry.example.com:9000"` + url},
+		{`PUBLIC_URL=ftp://localhost`, `PUBLIC_URL is "ftp://localhost"` + url},
+		{`PUBLIC_URL=https://`, `PUBLIC_URL is "https://"` + url},
+		{`PUBLIC_URL=https:localhost`, `PUBLIC_URL is "https:localhost"` + url},
+		{`PUBLIC_URL=https://:9000`, `PUBLIC_URL is "https://:9000"` + url},
+		{`PUBLIC_URL=https://localhost:`, `PUBLIC_URL is "https://localhost:"` + url},
+		{`PUBLIC_URL=https://localhost:0`, `PUBLIC_URL is "https://localhost:0"` + url},
+		{`PUBLIC_URL=https://localhost:99999`, `PUBLIC_URL is "https://localhost:99999"` + url},
+		{`PUBLIC_URL=https://localhost/registry`, `PUBLIC_URL is "https://localhost/registry"` + url},
+		{`PUBLIC_URL=https://localhost//`, `PUBLIC_URL is "https://localhost//"` + url},
+		{`PUBLIC_URL=https://localhost?`, `PUBLIC_URL is "https://localhost?"` + url},
+		{`PUBLIC_URL=https://localhost/?a=b`, `PUBLIC_URL is "https://localhost/?a=b"` + url},
+		{`PUBLIC_URL=https://localhost/#`, `PUBLIC_URL is "https://localhost/#"` + url},
+		{`PUBLIC_URL=https://::1`, `PUBLIC_URL is "https://::1"` + url},
+		{`PUBLIC_URL=https://[localhost]:1`, `PUBLIC_URL is "https://[localhost]:1"` + url},
+		{`PUBLIC_URL=https://[127.0.0.1]`, `PUBLIC_URL is "https://[127.0.0.1]"` + url},
+		{`PUBLIC_URL=https://[fe80::1%25eth0]`, `PUBLIC_URL is "https://[fe80::1%25eth0]"` + url},
+		{`PUBLIC_URL=https://local%68ost`, `PUBLIC_URL is "https://local%68ost"` + url},
+		{`PUBLIC_URL=https://zuul:hunter2@localhost`, `PUBLIC_URL is a URL with a user` + url},
+
+		{`TLS=yes`, `TLS is "yes", allowed: on or off`},
+		{`TLS=true`, `TLS is "true", allowed: on or off`},
+		{`TLS=ON`, `TLS is "ON", allowed: on or off`},
+		{"TLS_KEY=-----BEGIN PRIVATE KEY-----\nhunter2", `TLS_KEY is the content of a file` + path},
+		{`WRITERS_HTPASSWD=zuul:$2y$10$hunter2`, `WRITERS_HTPASSWD is the content of a file` + path},
+		{"STORAGE_ROOT=data\t", `STORAGE_ROOT is the content of a file` + path},
+
+		{`TLS_HOSTS=,`, `TLS_HOSTS is ","` + hosts},
+		{`TLS_HOSTS=localhost,`, `TLS_HOSTS is "localhost,"` + hosts},
+		{`TLS_HOSTS=a b`, `TLS_HOSTS is "a b"` + hosts},
+		{`TLS_HOSTS=[::1]`, `TLS_HOSTS is "[::1]"` + hosts},
+		{`TLS_HOSTS=fe80::1%eth0`, `TLS_HOSTS is "fe80::1%eth0"` + hosts},
+		{`TLS_HOSTS=10.0.0.256`, `TLS_HOSTS is "10.0.0.256"` + hosts},
+		{`TLS_HOSTS=-a.example.com`, `TLS_HOSTS is "-a.example.com"` + hosts},
+		{`TLS_HOSTS=example.com.`, `TLS_HOSTS is "example.com."` + hosts},
+		{`TLS_HOSTS=localhost:9000`, `TLS_HOSTS is "localhost:9000"` + hosts},
+		{`TLS_HOSTS=zoë.example.com`, `TLS_HOSTS is "zoë.example.com"` + hosts},
+		{`TLS_HOSTS=` + strings.Repeat("a", 64), `TLS_HOSTS is "` + strings.Repeat("a", 64) + `"` + hosts},
+		{`TLS_HOSTS=` + strings.Repeat("a.", 126) + "aa", `TLS_HOSTS is "` + strings.Repeat("a.", 40) + `"… (254 bytes)` + hosts},
+
+		{`USERNAME=zuul:hunter2`, `USERNAME is text with a colon` + username},
+		{"USERNAME=zuul\n", `USERNAME is "zuul\n"` + username},
+		{"USERNAME=\xff", `USERNAME is "\xff"` + username},
+		{`SECRET=hunter2`, `SECRET is 7 bytes long, allowed: at least 32 bytes`},
+		{`SECRET=` + key[1:], `SECRET is 31 bytes long, allowed: at least 32 bytes`},
+
+		{`ANONYMOUS_READ=yes`, `ANONYMOUS_READ is "yes", allowed: true or false`},
+		{`STORAGE_SYNC=off`, `STORAGE_SYNC is "off", allowed: true or false`},
+		{`TOKEN_LIFETIME=60`, `TOKEN_LIFETIME is "60"` + duration},
+		{`TOKEN_LIFETIME=0s`, `TOKEN_LIFETIME is "0s"` + duration},
+		{`TOKEN_LIFETIME=-1h`, `TOKEN_LIFETIME is "-1h"` + duration},
+		{`TOKEN_LIFETIME=1d`, `TOKEN_LIFETIME is "1d"` + duration},
+		{`TOKEN_LIFETIME=9999999h`, `TOKEN_LIFETIME is "9999999h"` + duration},
+		{`STORAGE=swift`, `STORAGE is "swift", allowed: filesystem`},
+		{`LOG_LEVEL=INFO`, `LOG_LEVEL is "INFO", allowed: debug, info, warn or error`},
+		{`LOG_LEVEL=info+1`, `LOG_LEVEL is "info+1", allowed: debug, info, warn or error`},
+		{`LOG_FORMAT=xml`, `LOG_FORMAT is "xml", allowed: text or json`},
+	} {
+		if got := failure(t, Prefix+c.entry); got != Prefix+c.line {
+			t.Errorf("%s\ngave %s\nwant %s", c.entry, got, Prefix+c.line)
+		}
+	}
+}
+
+func TestAllFaultsAreReported(t *testing.T) {
+	missing := t.TempDir() + "/missing"
+	got := failure(t,
+		"ZUUL_REGISTRY_TLS=maybe",
+		"ZUUL_REGISTRY_PASSWORD=hunter2", "ZUUL_REGISTRY_PASSWORD_FILE=/password",
+		"ZUUL_REGISTRY_SECRET_FILE="+missing,
+		"ZUUL_REGISTRY_ADRESS=:1", "ZUUL_REGISTRY_LOGLEVEL=info",
+		"ZUUL_REGISTRY_ADDRESS=1",
+	)
+	want := `ZUUL_REGISTRY_PASSWORD and ZUUL_REGISTRY_PASSWORD_FILE are both set, allowed: one of them
+ZUUL_REGISTRY_SECRET_FILE is "` + missing + `", which cannot be read (no such file or directory), allowed: path of a file with the value
+ZUUL_REGISTRY_ADRESS is not known, did you mean ZUUL_REGISTRY_ADDRESS?
+ZUUL_REGISTRY_LOGLEVEL is not known, did you mean ZUUL_REGISTRY_LOG_LEVEL?
+ZUUL_REGISTRY_ADDRESS is "1", allowed: <host>:<port> or :<port>, with a port from 0 to 65535
+ZUUL_REGISTRY_TLS is "maybe", allowed: on or off`
+	if got != want {
+		t.Errorf("gave\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestFaultNamesTheVariable(t *testing.T) {
+	_, err := Load([]string{"ZUUL_REGISTRY_TLS=maybe"})
+	var fault Fault
+	if !errors.As(err, &fault) || fault.Variable != "ZUUL_REGISTRY_TLS" {
+		t.Errorf("%#v is not a Fault of ZUUL_REGISTRY_TLS", err)
+	}
+}
+
+// failure is the text of the error that environ gives.
+func failure(t *testing.T, environ ...string) string {
+	t.Helper()
+	c, err := Load(environ)
+	if err == nil {
+		t.Errorf("Load(%q) = %+v, want an error", environ, c)
+		return ""
+	}
+	return err.Error()
+}
