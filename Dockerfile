@@ -9,18 +9,17 @@ COPY go.mod go.sum ./
 COPY server server
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' \
       -o /image/usr/bin/zuul-registry ./server \
- && mkdir -p /image/etc/ssl/certs /image/data \
+ && mkdir -p /image/etc/ssl/certs /volume/data \
  && cp -L /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
- && find /image -exec touch --no-dereference --date=@0 {} +
+ && find /image /volume -exec touch --no-dereference --date=@0 {} +
 
 FROM scratch
 LABEL org.opencontainers.image.title="zuul-registry" \
       org.opencontainers.image.description="Speculative container image registry of the Zuul gating system" \
       org.opencontainers.image.source="https://opendev.org/zuul/zuul-registry" \
       org.opencontainers.image.licenses="GPL-3.0-only"
-COPY --from=build /image/usr /usr
-COPY --from=build /image/etc /etc
-COPY --from=build --chown=65532:65532 /image/data /data
+COPY --from=build /image /
+COPY --from=build --chown=65532:65532 /volume /
 USER 65532:65532
 VOLUME /data
 EXPOSE 9000

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ func (p *program) config(context.Context) error {
 		return usageError{err}
 	}
 	for _, v := range c.Describe() {
-		if _, err := fmt.Fprintf(p.stdout, "%s\n  %s\n  default  %s\n  value    %s\n", v.Name, v.Meaning, v.Default, v.Value); err != nil {
+		if _, err := fmt.Fprintf(p.stdout, "%s\n  %s\n  default  %s\n  value    %s\n",
+			v.Name, v.Meaning, cmp.Or(v.Default, "(none)"), cmp.Or(v.Value, "(none)")); err != nil {
 			return err
 		}
 	}

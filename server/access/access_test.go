@@ -121,16 +121,6 @@ func TestGuardRefuses(t *testing.T) {
 	}
 }
 
-// A blob of a repository that the token may not read is not mounted, but it is
-// not refused either: the client uploads it.
-func TestMountNeedsTheSource(t *testing.T) {
-	ctx := access.WithGrant(context.Background(), token(access.Pull, access.Push))
-	_, err := access.Guard(local.New(memory.New())).MountBlob(ctx, name("org/app"), name("org/secret"), oci.SHA256.Sum(nil))
-	if fault, ok := oci.AsError(err); !ok || fault.Code != oci.BlobUnknown {
-		t.Errorf("MountBlob: %v, want BLOB_UNKNOWN", err)
-	}
-}
-
 func TestNarrow(t *testing.T) {
 	repository := func(actions ...string) []access.Scope {
 		return []access.Scope{{Type: access.TypeRepository, Name: "org/app", Actions: actions}}

@@ -7,6 +7,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -58,6 +59,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = h.serve(w, r, t)
 	}
+	if errors.Is(err, oci.Unsupported) {
+		w.Header().Set("Allow", t.methods(r.Method))
+	}
 	if err != nil {
 		h.Errors.Write(w, r, err, h.Challenges(r, t.scope(r.Method))...)
 	}
@@ -66,19 +70,21 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, t target) error {
 	do, ok := actions[t.kind][r.Method]
 	if !ok {
-		w.Header().Set("Allow", strings.Join(t.methods(), ", "))
-		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: %s are", r.Method, strings.Join(t.methods(), ", "))
+		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: %s are", r.Method, t.methods(r.Method))
 	}
 	return do(h, w, r, t)
 }
 
-func (t target) methods() []string {
+// methods are those of the target, but for one that is not possible now.
+func (t target) methods(but string) string {
 	var all []string
 	for method := range actions[t.kind] {
-		all = append(all, method)
+		if method != but {
+			all = append(all, method)
+		}
 	}
 	slices.Sort(all)
-	return all
+	return strings.Join(all, ", ")
 }
 
 // scope is what a token must be good for, as in the challenges of Docker's

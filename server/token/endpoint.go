@@ -65,6 +65,7 @@ func (s *Service) read(w http.ResponseWriter, r *http.Request) (request, error) 
 			grant = s.login(form.Get("username"), form.Get("password"))
 		}
 	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
 		return request{}, oci.Errorf(oci.Unsupported, "%s is not supported: GET and POST give a token", r.Method)
 	}
 	scopes, err := parseScopes(form)
