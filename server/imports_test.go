@@ -16,7 +16,7 @@ const module = "opendev.org/zuul/zuul-registry/server"
 // floors are the house: imports go down only, and packages of one floor do not
 // know each other. Test suites stand beside what they test.
 var floors = map[string]int{
-	"oci": 0, "registrytest": 0,
+	"oci": 0, "registrytest": 0, "reload": 0,
 	"storage": 1, "storage/filesystem": 1, "storage/memory": 1, "storage/storagetest": 1, "certificate": 1,
 	"local":  2,
 	"access": 3,

@@ -96,7 +96,7 @@ func newServer(c config.Config, log *slog.Logger, handler http.Handler) (*server
 	if err != nil {
 		return nil, err
 	}
-	s.http.TLSConfig = &tls.Config{GetCertificate: current.GetCertificate, MinVersion: tls.VersionTLS12}
+	s.http.TLSConfig = &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12}
 	return s, nil
 }
 

@@ -6,63 +6,32 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"opendev.org/zuul/zuul-registry/server/reload"
 )
 
 // htpasswd is a file of users and bcrypt hashes, as Apache's htpasswd -B writes
 // it.
 type htpasswd struct {
-	path string
-	role Role
-
-	mu     sync.Mutex
-	stamp  stamp
-	hashes map[string]string
+	role   Role
+	hashes *reload.Value[map[string]string] // by user
 }
 
-// stamp tells one state of a file from another.
-type stamp struct {
-	modified time.Time
-	size     int64
-}
-
-// hash is the user's hash, or nothing. When the file has changed and cannot be
-// read, it is that of before, and an error.
-func (h *htpasswd) hash(user string) (string, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	err := h.refresh()
-	return h.hashes[user], err
-}
-
-func (h *htpasswd) load() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.refresh()
-}
-
-func (h *htpasswd) refresh() error {
-	info, err := os.Stat(h.path)
-	if err != nil {
-		return err
-	}
-	now := stamp{info.ModTime(), info.Size()}
-	if now == h.stamp {
-		return nil
-	}
-	content, err := os.ReadFile(h.path)
-	if err != nil {
-		return err
-	}
-	hashes, err := parseHtpasswd(content)
-	if err != nil {
-		return fmt.Errorf("%s: %w", h.path, err)
-	}
-	h.hashes, h.stamp = hashes, now
-	return nil
+func openHtpasswd(path string, role Role) (htpasswd, error) {
+	hashes, err := reload.Open(func() (map[string]string, error) {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		hashes, err := parseHtpasswd(content)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return hashes, nil
+	}, path)
+	return htpasswd{role, hashes}, err
 }
 
 func parseHtpasswd(content []byte) (map[string]string, error) {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -17,7 +16,7 @@ import (
 // htpasswd files, which are read again when they change. Make it with NewUsers.
 type Users struct {
 	writer, password [sha256.Size]byte // of the configured writer
-	files            []*htpasswd       // those of the higher role first
+	files            []htpasswd        // those of the higher role first
 	log              *slog.Logger
 
 	mu       sync.Mutex // one bcrypt comparison at a time, so that guessing cannot take all processors
@@ -50,14 +49,20 @@ func NewUsers(o UsersOptions) (*Users, error) {
 		writer: sha256.Sum256([]byte(o.Writer)), password: sha256.Sum256([]byte(o.Password)),
 		log: o.Log, key: []byte(rand.Text()), verified: map[[sha256.Size]byte]verified{},
 	}
-	var faults []error
-	for _, f := range []*htpasswd{{path: o.Writers, role: Writer}, {path: o.Readers, role: Reader}} {
-		if f.path != "" {
-			u.files = append(u.files, f)
-			faults = append(faults, f.load())
+	for _, f := range []struct {
+		path string
+		role Role
+	}{{o.Writers, Writer}, {o.Readers, Reader}} {
+		if f.path == "" {
+			continue
 		}
+		file, err := openHtpasswd(f.path, f.role)
+		if err != nil {
+			return nil, err
+		}
+		u.files = append(u.files, file)
 	}
-	return u, errors.Join(faults...)
+	return u, nil
 }
 
 // Role is what the user may do, given the password: Nobody if it is wrong.
@@ -67,11 +72,11 @@ func (u *Users) Role(user, password string) Role {
 		return Writer
 	}
 	for _, f := range u.files {
-		hash, err := f.hash(user)
+		hashes, err := f.hashes.Get()
 		if err != nil {
 			u.log.Error("htpasswd file cannot be read, what was read before holds", "error", err)
 		}
-		if hash != "" && u.matches(user, password, hash) {
+		if hash := hashes[user]; hash != "" && u.matches(user, password, hash) {
 			return f.role
 		}
 	}

@@ -18,6 +18,8 @@ import (
 	"opendev.org/zuul/zuul-registry/server/certificate"
 )
 
+type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
 var hosts = []string{"localhost", "registry.test", "127.0.0.1", "::1"}
 
 func files(t *testing.T) certificate.Files {
@@ -44,9 +46,9 @@ func read(t *testing.T, path string) []byte {
 }
 
 // serve answers one handshake after another, and says where.
-func serve(t *testing.T, r *certificate.Reloader) string {
+func serve(t *testing.T, get getCertificate) string {
 	t.Helper()
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: r.GetCertificate})
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: get})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,13 +74,13 @@ func shake(address string, c *tls.Config) error {
 	return conn.Close()
 }
 
-func load(t *testing.T, f certificate.Files, log io.Writer) *certificate.Reloader {
+func load(t *testing.T, f certificate.Files, log io.Writer) getCertificate {
 	t.Helper()
-	r, err := certificate.Load(f, slog.New(slog.NewTextHandler(log, nil)))
+	get, err := certificate.Load(f, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return get
 }
 
 func TestCreatedCertificateIsTrusted(t *testing.T) {
@@ -145,10 +147,10 @@ func TestReplacedFilesAreLoaded(t *testing.T) {
 	f, next := files(t), files(t)
 	ensure(t, f)
 	var log bytes.Buffer
-	r := load(t, f, &log)
+	get := load(t, f, &log)
 	serves := func(want []byte) bool {
 		t.Helper()
-		c, err := r.GetCertificate(nil)
+		c, err := get(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
