@@ -1,0 +1,52 @@
+package clients
+
+import (
+	"context"
+	"testing"
+
+	"opendev.org/zuul/zuul-registry/tests/testbed"
+)
+
+// buildah is Buildah with a store of its own.
+type buildah struct{ account }
+
+func startBuildah(t *testing.T, bed *testbed.Bed) client {
+	return buildah{account{containersCommand(t, bed, "buildah")}}
+}
+
+func (b buildah) load(ctx context.Context, image testbed.Image, ref string) error {
+	if err := b.do(ctx, "pull", "docker-archive:"+image.Archive); err != nil {
+		return err
+	}
+	return b.do(ctx, "tag", image.ID, ref)
+}
+
+func (b buildah) push(ctx context.Context, ref string) error   { return b.do(ctx, "push", ref) }
+func (b buildah) pull(ctx context.Context, ref string) error   { return b.do(ctx, "pull", ref) }
+func (b buildah) remove(ctx context.Context, ref string) error { return b.do(ctx, "rmi", ref) }
+
+func (b buildah) id(ctx context.Context, ref string) (string, error) {
+	id, err := b.inspect(ctx, "{{.FromImageID}}", ref)
+	return "sha256:" + id, err
+}
+
+func (b buildah) digest(ctx context.Context, ref string) (string, error) {
+	return b.inspect(ctx, "{{.FromImageDigest}}", ref)
+}
+
+func (b buildah) inspect(ctx context.Context, format, ref string) (string, error) {
+	return b.run(ctx, "inspect", "--type", "image", "--format", format, ref)
+}
+
+// use runs the image's command as a step of a build would.
+func (b buildah) use(ctx context.Context, image testbed.Image, ref string) (string, error) {
+	container, err := b.run(ctx, "from", "--pull-never", ref)
+	if err != nil {
+		return "", err
+	}
+	said, err := b.run(ctx, append([]string{"run", "--isolation", "chroot", container, "--"}, image.Command...)...)
+	if err != nil {
+		return "", err
+	}
+	return said, b.do(ctx, "rm", container)
+}

@@ -1,0 +1,38 @@
+package testbed
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// DockerTools are what StartDocker and a user of its daemon need. The client
+// is Debian's, of the daemon's age, whatever else is in the PATH.
+var DockerTools = []string{Docker, "dockerd", "iptables", "runc"}
+
+// Docker is the command-line client.
+const Docker = "/usr/bin/docker"
+
+// StartDocker starts a Docker daemon for the test, and returns the URL of its
+// socket.
+func (b *Bed) StartDocker(t *testing.T) string {
+	t.Helper()
+	Need(t, DockerTools...)
+	dir := b.Folder(t, "docker")
+	socket := "unix://" + filepath.Join(dir, "docker.sock")
+	daemon := exec.Command("dockerd",
+		"--host", socket,
+		"--data-root", filepath.Join(dir, "data"),
+		"--exec-root", filepath.Join(dir, "run"),
+		"--pidfile", filepath.Join(dir, "pid"),
+		"--log-level", "warn",
+	)
+	daemon.Env = os.Environ()
+	start(t, dir, 30*time.Second, daemon).await(t, 30*time.Second, func() error {
+		_, err := Run(exec.CommandContext(t.Context(), Docker, "--host", socket, "version"))
+		return err
+	})
+	return socket
+}

@@ -1,0 +1,26 @@
+package testbed
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Need is said by a test for every tool that it runs. Without one the test is
+// skipped under the tool's name, but for CI, where a test left out is a fault.
+func Need(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing(t, tool)
+		}
+	}
+}
+
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("missing: %s", what)
+	}
+	t.Skipf("missing: %s", what)
+}

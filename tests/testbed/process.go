@@ -1,0 +1,105 @@
+package testbed
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a server that runs beside a test until the test ends. Then it is
+// told to end, and must do so in its time and with success. What it wrote is
+// shown if the test failed.
+type process struct {
+	name  string
+	log   string
+	ended chan struct{} // closed when it has ended, with err set
+	err   error
+}
+
+// start starts a command as a process that ends within the given time of
+// being told to.
+func start(t *testing.T, dir string, grace time.Duration, command *exec.Cmd) *process {
+	t.Helper()
+	p := &process{name: filepath.Base(command.Path), log: filepath.Join(dir, "log"), ended: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	command.Stdout, command.Stderr = log, log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = command.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.stop(t, command.Process, grace)
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", p.name, p.tail())
+		}
+	})
+	return p
+}
+
+func (p *process) stop(t *testing.T, running *os.Process, grace time.Duration) {
+	// The error says that it has ended before: then Wait knows why.
+	_ = running.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+		if p.err != nil {
+			t.Errorf("%s ended with %v", p.name, p.err)
+		}
+	case <-time.After(grace):
+		t.Errorf("%s still runs %v after SIGTERM", p.name, grace)
+		_ = running.Kill()
+		<-p.ended
+	}
+}
+
+// await waits until ready says so.
+func (p *process) await(t *testing.T, limit time.Duration, ready func() error) {
+	t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	late := time.After(limit)
+	for {
+		err := ready()
+		if err == nil {
+			return
+		}
+		select {
+		case <-p.ended:
+			t.Fatalf("%s ended before it was ready: %v", p.name, p.err)
+		case <-late:
+			t.Fatalf("%s is not ready after %v: %v", p.name, limit, err)
+		case <-again.C:
+		}
+	}
+}
+
+// tail is the end of what the process wrote.
+func (p *process) tail() string {
+	const most = 16 << 10
+	file, err := os.Open(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	if size, err := file.Seek(0, io.SeekEnd); err == nil && size > most {
+		_, _ = file.Seek(-most, io.SeekEnd)
+	} else {
+		_, _ = file.Seek(0, io.SeekStart)
+	}
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return fmt.Sprintf("%s%v", text, err)
+	}
+	return string(text)
+}
