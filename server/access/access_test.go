@@ -121,6 +121,17 @@ func TestGuardRefuses(t *testing.T) {
 	}
 }
 
+func TestMountNeedsTheSource(t *testing.T) {
+	ctx := access.WithGrant(context.Background(), token(access.Pull, access.Push))
+	registry := access.Guard(local.New(memory.New()))
+	for source, want := range map[string]oci.Code{"org/app": oci.BlobUnknown, "org/secret": oci.Unauthorized} {
+		_, err := registry.MountBlob(ctx, name("org/app"), name(source), oci.SHA256.Sum(nil))
+		if fault, ok := oci.AsError(err); !ok || fault.Code != want {
+			t.Errorf("MountBlob from %s: %v, want %s", source, err, want)
+		}
+	}
+}
+
 func TestNarrow(t *testing.T) {
 	repository := func(actions ...string) []access.Scope {
 		return []access.Scope{{Type: access.TypeRepository, Name: "org/app", Actions: actions}}

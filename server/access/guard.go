@@ -36,11 +36,16 @@ func (g guard) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (oci.B
 	return g.registry.OpenBlob(ctx, name, d)
 }
 
-// MountBlob does not ask about the source: whoever may push to a repository may
-// read all blobs of its area there.
+// MountBlob needs the right to read the source, too, if one is named: clients ask
+// for a token of both, when the challenge does.
 func (g guard) MountBlob(ctx context.Context, name, from oci.Name, d oci.Digest) (oci.Descriptor, error) {
 	if err := may(ctx, Push, name); err != nil {
 		return oci.Descriptor{}, err
+	}
+	if from != (oci.Name{}) {
+		if err := may(ctx, Pull, from); err != nil {
+			return oci.Descriptor{}, err
+		}
 	}
 	return g.registry.MountBlob(ctx, name, from, d)
 }

@@ -63,7 +63,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", t.methods(r.Method))
 	}
 	if err != nil {
-		h.Errors.Write(w, r, err, h.Challenges(r, t.scope(r.Method))...)
+		h.Errors.Write(w, r, err, h.Challenges(r, t.scope(r))...)
 	}
 }
 
@@ -89,18 +89,21 @@ func (t target) methods(but string) string {
 
 // scope is what a token must be good for, as in the challenges of Docker's
 // token specification.
-func (t target) scope(method string) string {
+func (t target) scope(r *http.Request) string {
+	repository := "repository:" + t.name.String()
 	switch {
 	case t.kind == base:
 		return ""
 	case t.kind == catalog:
 		return "registry:catalog:*"
-	case t.kind == uploads, t.kind == upload, method == http.MethodPut:
-		return "repository:" + t.name.String() + ":pull,push"
-	case method == http.MethodDelete:
-		return "repository:" + t.name.String() + ":delete"
+	case t.kind == uploads && r.URL.Query().Get("from") != "": // a mount
+		return repository + ":pull,push repository:" + r.URL.Query().Get("from") + ":pull"
+	case t.kind == uploads, t.kind == upload, r.Method == http.MethodPut:
+		return repository + ":pull,push"
+	case r.Method == http.MethodDelete:
+		return repository + ":delete"
 	}
-	return "repository:" + t.name.String() + ":pull"
+	return repository + ":pull"
 }
 
 func (h *handler) ping(w http.ResponseWriter, r *http.Request, _ target) error {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -11,11 +12,42 @@ import (
 
 // serveContent answers GET and HEAD, with ranges and conditions. For HEAD the
 // content may be a blank.
-func serveContent(w http.ResponseWriter, r *http.Request, d oci.Descriptor, content io.ReadSeeker) {
+func serveContent(w http.ResponseWriter, r *http.Request, d oci.Descriptor, content io.ReadSeeker) error {
 	w.Header().Set("Content-Type", d.MediaType)
 	w.Header().Set("Docker-Content-Digest", d.Digest.String())
 	w.Header().Set("ETag", `"`+d.Digest.String()+`"`)
-	http.ServeContent(w, r, "", time.Time{}, content)
+	answer := &unlessOutOfRange{ResponseWriter: w}
+	http.ServeContent(answer, r, "", time.Time{}, content)
+	if answer.held {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", d.Size))
+		return oci.Errorf(oci.RangeInvalid, "%.100q is no range of %d bytes", r.Header.Get("Range"), d.Size)
+	}
+	return nil
+}
+
+// unlessOutOfRange holds back the answer to a bad range, which http.ServeContent
+// would give in plain text.
+type unlessOutOfRange struct {
+	http.ResponseWriter
+	held bool
+}
+
+func (u *unlessOutOfRange) WriteHeader(status int) {
+	if u.held = status == http.StatusRequestedRangeNotSatisfiable; !u.held {
+		u.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (u *unlessOutOfRange) Write(p []byte) (int, error) {
+	if u.held {
+		return len(p), nil
+	}
+	return u.ResponseWriter.Write(p)
+}
+
+// ReadFrom keeps the way open for sendfile.
+func (u *unlessOutOfRange) ReadFrom(src io.Reader) (int64, error) {
+	return io.Copy(u.ResponseWriter, src)
 }
 
 // blank has a length but no content: what HEAD needs of it.
@@ -27,8 +59,7 @@ func (h *handler) getBlob(w http.ResponseWriter, r *http.Request, t target) erro
 		return err
 	}
 	defer func() { _ = b.Content.Close() }()
-	serveContent(w, r, b.Descriptor, b.Content)
-	return nil
+	return serveContent(w, r, b.Descriptor, b.Content)
 }
 
 func (h *handler) statBlob(w http.ResponseWriter, r *http.Request, t target) error {
@@ -36,8 +67,7 @@ func (h *handler) statBlob(w http.ResponseWriter, r *http.Request, t target) err
 	if err != nil {
 		return err
 	}
-	serveContent(w, r, d, blank(d))
-	return nil
+	return serveContent(w, r, d, blank(d))
 }
 
 func (h *handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target) error {
@@ -53,8 +83,7 @@ func (h *handler) getManifest(w http.ResponseWriter, r *http.Request, t target) 
 	if err != nil {
 		return err
 	}
-	serveContent(w, r, m.Descriptor, bytes.NewReader(m.Content))
-	return nil
+	return serveContent(w, r, m.Descriptor, bytes.NewReader(m.Content))
 }
 
 func (h *handler) statManifest(w http.ResponseWriter, r *http.Request, t target) error {
@@ -62,8 +91,7 @@ func (h *handler) statManifest(w http.ResponseWriter, r *http.Request, t target)
 	if err != nil {
 		return err
 	}
-	serveContent(w, r, d, blank(d))
-	return nil
+	return serveContent(w, r, d, blank(d))
 }
 
 func (h *handler) deleteManifest(w http.ResponseWriter, r *http.Request, t target) error {

@@ -125,6 +125,7 @@ func TestScope(t *testing.T) {
 		"/v2/org/app/tags/list":      {http.MethodGet: "repository:org/app:pull"},
 		"/v2/org/app/manifests/x":    {http.MethodHead: "repository:org/app:pull", http.MethodPut: "repository:org/app:pull,push", http.MethodDelete: "repository:org/app:delete"},
 		"/v2/org/app/blobs/uploads/": {http.MethodPost: "repository:org/app:pull,push"},
+		"/v2/org/app/blobs/uploads/?mount=" + sha256 + "&from=org/base": {http.MethodPost: "repository:org/app:pull,push repository:org/base:pull"},
 		"/v2/org/app/blobs/uploads/x": {http.MethodGet: "repository:org/app:pull,push", http.MethodPatch: "repository:org/app:pull,push",
 			http.MethodDelete: "repository:org/app:pull,push"},
 	} {
@@ -133,7 +134,7 @@ func TestScope(t *testing.T) {
 			t.Fatal(err)
 		}
 		for method, want := range scopes {
-			if got := target.scope(method); got != want {
+			if got := target.scope(&http.Request{Method: method, URL: mustURL(t, path)}); got != want {
 				t.Errorf("%s %s needs %q, want %q", method, path, got, want)
 			}
 		}
