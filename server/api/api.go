@@ -96,9 +96,12 @@ func (t target) scope(r *http.Request) string {
 		return ""
 	case t.kind == catalog:
 		return "registry:catalog:*"
-	case t.kind == uploads && r.URL.Query().Get("from") != "": // a mount
-		return repository + ":pull,push repository:" + r.URL.Query().Get("from") + ":pull"
-	case t.kind == uploads, t.kind == upload, r.Method == http.MethodPut:
+	case t.kind == uploads:
+		if from, err := oci.ParseName(r.URL.Query().Get("from")); err == nil { // a mount
+			return repository + ":pull,push repository:" + from.String() + ":pull"
+		}
+		return repository + ":pull,push"
+	case t.kind == upload, r.Method == http.MethodPut:
 		return repository + ":pull,push"
 	case r.Method == http.MethodDelete:
 		return repository + ":delete"
