@@ -10,7 +10,7 @@ import (
 	"opendev.org/zuul/zuul-registry/server/config"
 	"opendev.org/zuul/zuul-registry/server/local"
 	"opendev.org/zuul/zuul-registry/server/oci"
-	"opendev.org/zuul/zuul-registry/server/storage/filesystem"
+	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/token"
 	"opendev.org/zuul/zuul-registry/server/web"
 )
@@ -19,16 +19,13 @@ import (
 const idle = 2 * time.Minute
 
 // assemble wires the server: one layer a line.
-func assemble(c config.Config, log *slog.Logger) (http.Handler, error) {
-	kept, err := openStore(c)
-	if err != nil {
-		return nil, err
-	}
+func assemble(c config.Config, log *slog.Logger, store storage.Driver) (http.Handler, error) {
 	tokens, err := openTokens(c, log)
 	if err != nil {
 		return nil, err
 	}
 
+	kept := local.New(store)
 	var registry oci.Registry = kept
 	registry = access.Guard(registry)
 
@@ -44,14 +41,6 @@ func assemble(c config.Config, log *slog.Logger) (http.Handler, error) {
 	return web.Chain(routes, web.Options{
 		Log: log, Identify: tokens.Identify, Describe: api.Describe, BehindProxy: !c.TLS, Idle: idle,
 	}), nil
-}
-
-func openStore(c config.Config) (*local.Registry, error) {
-	driver, err := filesystem.New(filesystem.Options{Root: c.StorageRoot, Sync: c.StorageSync})
-	if err != nil {
-		return nil, err
-	}
-	return local.New(driver), nil
 }
 
 func openTokens(c config.Config, log *slog.Logger) (*token.Service, error) {

@@ -14,22 +14,28 @@ import (
 
 	"opendev.org/zuul/zuul-registry/server/certificate"
 	"opendev.org/zuul/zuul-registry/server/config"
+	"opendev.org/zuul/zuul-registry/server/storage/filesystem"
 )
 
 // A server that is told to end finishes what it can in drain, and then cuts off
-// what is left, which has another moment to keep what arrived.
+// what is left, which has the grace to keep what arrived.
 const (
-	drain  = 4 * time.Second
-	moment = 500 * time.Millisecond
+	drain = 4 * time.Second
+	grace = 500 * time.Millisecond
 )
 
-func (p *program) serve(ctx context.Context) error {
+func (p *program) serve(ctx context.Context) (err error) {
 	c, log, err := p.load()
 	if err != nil {
 		return err
 	}
 	generated := generate(&c)
-	handler, err := assemble(c, log)
+	store, err := filesystem.New(filesystem.Options{Root: c.StorageRoot, Sync: c.StorageSync})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	handler, err := assemble(c, log, store)
 	if err != nil {
 		return err
 	}
@@ -44,7 +50,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err := p.welcome(c, listener.Addr(), generated); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	log.Info("serving", "address", listener.Addr().String(), "tls", c.TLS, "storage", c.StorageRoot, "version", version)
+	log.Info("serving", "address", listener.Addr().String(), "tls", c.TLS, "storage", c.Storage, "root", c.StorageRoot, "version", version)
 	return s.run(ctx, listener)
 }
 
@@ -100,7 +106,7 @@ func newServer(c config.Config, log *slog.Logger, handler http.Handler) (*server
 	return s, nil
 }
 
-// run serves until ctx is done, and ends within drain and moment.
+// run serves until ctx is done, and ends within drain and grace.
 func (s *server) run(ctx context.Context, l net.Listener) error {
 	ended := make(chan error, 1)
 	go func() {
@@ -127,13 +133,13 @@ func (s *server) run(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// settle waits a moment for the handlers of requests that were cut off.
+// settle waits, but not for long, for the handlers of requests that were cut off.
 func (s *server) settle() {
 	settled := make(chan struct{})
 	go func() { s.active.Wait(); close(settled) }()
 	select {
 	case <-settled:
-	case <-time.After(moment):
+	case <-time.After(grace):
 	}
 }
 

@@ -190,13 +190,13 @@ func TestUsers(t *testing.T) {
 			{"bob", "", access.Nobody},
 			{"eve", "bob's", access.Nobody},
 		} {
-			if got := users.Role(tt.user, tt.password); got != tt.want {
+			if got := users.Role(context.Background(), tt.user, tt.password); got != tt.want {
 				t.Errorf("%s with %q: %v, want %v", tt.user, tt.password, got, tt.want)
 			}
 		}
 	}
 	write(t, readers, "bob:"+hash(t, "a new one, longer")+"\n")
-	if users.Role("bob", "bob's") != access.Nobody || users.Role("bob", "a new one, longer") != access.Reader {
+	if users.Role(context.Background(), "bob", "bob's") != access.Nobody || users.Role(context.Background(), "bob", "a new one, longer") != access.Reader {
 		t.Error("a changed file is not read again")
 	}
 }
@@ -217,8 +217,8 @@ func TestDamagedHtpasswd(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, path, "half a li")
-	if users.Role("bob", "bob's") != access.Reader || !strings.Contains(log.String(), path) {
-		t.Errorf("a file that was damaged later: bob is %v, and the log says %q", users.Role("bob", "bob's"), &log)
+	if users.Role(context.Background(), "bob", "bob's") != access.Reader || !strings.Contains(log.String(), path) {
+		t.Errorf("a file that was damaged later: bob is %v, and the log says %q", users.Role(context.Background(), "bob", "bob's"), &log)
 	}
 }
 
@@ -243,6 +243,6 @@ func BenchmarkRememberedPassword(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		users.Role("bob", "bob's")
+		users.Role(context.Background(), "bob", "bob's")
 	}
 }

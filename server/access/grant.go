@@ -114,7 +114,8 @@ func WithGrant(ctx context.Context, g Grant) context.Context {
 	return context.WithValue(ctx, contextKey{}, g)
 }
 
-func grantOf(ctx context.Context) Grant {
+// GrantOf is the grant in a context; without one, nothing is allowed.
+func GrantOf(ctx context.Context) Grant {
 	g, _ := ctx.Value(contextKey{}).(Grant)
 	return g
 }
@@ -122,7 +123,7 @@ func grantOf(ctx context.Context) Grant {
 // Authenticated is UNAUTHORIZED unless good credentials or a good token came
 // with the request.
 func Authenticated(ctx context.Context) error {
-	g := grantOf(ctx)
+	g := GrantOf(ctx)
 	switch {
 	case g.Refused != "":
 		return oci.Errorf(oci.Unauthorized, "%s", g.Refused)

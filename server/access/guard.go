@@ -16,10 +16,11 @@ type guard struct{ registry oci.Registry }
 func Guard(r oci.Registry) oci.Registry { return guard{r} }
 
 func may(ctx context.Context, action string, name oci.Name) error {
-	return grantOf(ctx).allows(TypeRepository, name.String(), action)
+	return GrantOf(ctx).allows(TypeRepository, name.String(), action)
 }
 
-// MayPush says why the request may not push to a repository.
+// MayPush says why the request may not push to a repository. It is for those who
+// would read a body before they call a method that the guard refuses.
 func MayPush(ctx context.Context, name oci.Name) error { return may(ctx, Push, name) }
 
 func (g guard) StatBlob(ctx context.Context, name oci.Name, d oci.Digest) (oci.Descriptor, error) {
@@ -42,7 +43,7 @@ func (g guard) MountBlob(ctx context.Context, name, from oci.Name, d oci.Digest)
 	if err := may(ctx, Push, name); err != nil {
 		return oci.Descriptor{}, err
 	}
-	if from != (oci.Name{}) {
+	if !from.IsZero() {
 		if err := may(ctx, Pull, from); err != nil {
 			return oci.Descriptor{}, err
 		}
@@ -100,7 +101,7 @@ func (g guard) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Refere
 }
 
 func (g guard) Repositories(ctx context.Context, after oci.Name) iter.Seq2[oci.Name, error] {
-	if err := grantOf(ctx).allows(TypeRegistry, Catalog, Any); err != nil {
+	if err := GrantOf(ctx).allows(TypeRegistry, Catalog, Any); err != nil {
 		return refused[oci.Name](err)
 	}
 	return g.registry.Repositories(ctx, after)

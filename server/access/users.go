@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -19,7 +20,9 @@ type Users struct {
 	files            []htpasswd        // those of the higher role first
 	log              *slog.Logger
 
-	mu       sync.Mutex // one bcrypt comparison at a time, so that guessing cannot take all processors
+	comparing chan struct{} // takes a value during a bcrypt comparison: one at a time, so that guessing cannot have all processors
+
+	mu       sync.Mutex
 	key      []byte
 	verified map[[sha256.Size]byte]verified
 }
@@ -47,7 +50,7 @@ type UsersOptions struct {
 func NewUsers(o UsersOptions) (*Users, error) {
 	u := &Users{
 		writer: sha256.Sum256([]byte(o.Writer)), password: sha256.Sum256([]byte(o.Password)),
-		log: o.Log, key: []byte(rand.Text()), verified: map[[sha256.Size]byte]verified{},
+		log: o.Log, key: []byte(rand.Text()), verified: map[[sha256.Size]byte]verified{}, comparing: make(chan struct{}, 1),
 	}
 	for _, f := range []struct {
 		path string
@@ -66,7 +69,7 @@ func NewUsers(o UsersOptions) (*Users, error) {
 }
 
 // Role is what the user may do, given the password: Nobody if it is wrong.
-func (u *Users) Role(user, password string) Role {
+func (u *Users) Role(ctx context.Context, user, password string) Role {
 	name, word := sha256.Sum256([]byte(user)), sha256.Sum256([]byte(password))
 	if subtle.ConstantTimeCompare(name[:], u.writer[:])&subtle.ConstantTimeCompare(word[:], u.password[:]) == 1 {
 		return Writer
@@ -76,7 +79,7 @@ func (u *Users) Role(user, password string) Role {
 		if err != nil {
 			u.log.Error("htpasswd file cannot be read, what was read before holds", "error", err)
 		}
-		if hash := hashes[user]; hash != "" && u.matches(user, password, hash) {
+		if hash := hashes[user]; hash != "" && u.matches(ctx, user, password, hash) {
 			return f.role
 		}
 	}
@@ -84,11 +87,18 @@ func (u *Users) Role(user, password string) Role {
 }
 
 // matches compares a password with a bcrypt hash, or remembers having done so.
-func (u *Users) matches(user, password, hash string) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+func (u *Users) matches(ctx context.Context, user, password, hash string) bool {
 	credentials := u.fingerprint(user, password)
-	if v, ok := u.verified[credentials]; ok && v.hash == hash && time.Now().Before(v.until) {
+	if u.remembers(credentials, hash) {
+		return true
+	}
+	select {
+	case u.comparing <- struct{}{}:
+		defer func() { <-u.comparing }()
+	case <-ctx.Done():
+		return false
+	}
+	if u.remembers(credentials, hash) { // somebody else was first
 		return true
 	}
 	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) != nil {
@@ -96,6 +106,13 @@ func (u *Users) matches(user, password, hash string) bool {
 	}
 	u.remember(credentials, verified{hash, time.Now().Add(rememberFor)})
 	return true
+}
+
+func (u *Users) remembers(credentials [sha256.Size]byte, hash string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	v, ok := u.verified[credentials]
+	return ok && v.hash == hash && time.Now().Before(v.until)
 }
 
 // fingerprint stands for credentials without being of use to who reads memory.
@@ -107,6 +124,8 @@ func (u *Users) fingerprint(user, password string) (sum [sha256.Size]byte) {
 }
 
 func (u *Users) remember(credentials [sha256.Size]byte, v verified) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	for other, old := range u.verified {
 		if len(u.verified) < rememberMost && time.Now().Before(old.until) {
 			continue

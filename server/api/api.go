@@ -92,7 +92,7 @@ func (t target) methods(but string) string {
 func (t target) scope(r *http.Request) string {
 	repository := "repository:" + t.name.String()
 	switch {
-	case t.kind == base:
+	case t.kind == unknown, t.kind == base:
 		return ""
 	case t.kind == catalog:
 		return "registry:catalog:*"
@@ -116,11 +116,17 @@ func (h *handler) ping(w http.ResponseWriter, r *http.Request, _ target) error {
 	return writeJSON(w, "application/json", struct{}{})
 }
 
+// clip shortens what a client sent.
+func clip(s string) string {
+	const longest = 200
+	return s[:min(len(s), longest)]
+}
+
 // Describe names what a request is about, for logs.
 func Describe(r *http.Request) []slog.Attr {
 	t, err := parse(r.URL)
-	if err != nil || t.name == (oci.Name{}) {
-		return []slog.Attr{slog.String("path", r.URL.Path)}
+	if err != nil || t.name.IsZero() {
+		return []slog.Attr{slog.String("path", clip(r.URL.Path))}
 	}
 	attrs := []slog.Attr{slog.String("name", t.name.String())}
 	if ref := t.reference(); ref != "" {

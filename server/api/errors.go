@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -21,11 +23,10 @@ var statuses = map[oci.Code]int{
 	oci.Unauthorized:      http.StatusUnauthorized,
 	oci.Denied:            http.StatusForbidden,
 	oci.Unsupported:       http.StatusMethodNotAllowed,
-	oci.Unavailable:       http.StatusServiceUnavailable,
 }
 
-// unknown is the code of a fault of the server, whose text stays in the log.
-const unknown oci.Code = "UNKNOWN"
+// serverFault is the code of a fault of the server, whose text stays in the log.
+const serverFault oci.Code = "UNKNOWN"
 
 // ErrorWriter is the one place that answers with an error.
 type ErrorWriter struct{ Log *slog.Logger }
@@ -39,17 +40,33 @@ func (e ErrorWriter) Write(w http.ResponseWriter, r *http.Request, err error, ch
 	switch {
 	case !ok:
 		status = http.StatusInternalServerError
-		fault = oci.Errorf(unknown, "the registry has a fault: its log has it as request %s", w.Header().Get("X-Request-Id"))
+		fault = oci.Errorf(serverFault, "the registry has a fault: its log has it as request %s", w.Header().Get("X-Request-Id"))
 	case statuses[fault.Code] != 0:
 		status = statuses[fault.Code]
 	}
-	if status >= http.StatusInternalServerError && r.Context().Err() == nil {
-		e.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	if hidden := faults(err); hidden != nil {
+		e.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", clip(r.URL.Path), "error", hidden)
 	}
 	if status == http.StatusUnauthorized {
 		w.Header()["WWW-Authenticate"] = challenges
 	}
 	writeFault(w, status, fault)
+}
+
+// faults are the parts of an error that no client is told: all that is not an
+// oci.Error, but for the end of a request that its client has left.
+func faults(err error) error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		var found []error
+		for _, one := range several.Unwrap() {
+			found = append(found, faults(one))
+		}
+		return errors.Join(found...)
+	}
+	if _, ok := oci.AsError(err); ok || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // Handler makes a handler of a function that returns errors.

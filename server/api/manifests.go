@@ -25,7 +25,7 @@ func (h *handler) putManifest(w http.ResponseWriter, r *http.Request, t target) 
 	if err := h.registry.PutManifest(r.Context(), t.name, m, pushed...); err != nil {
 		return err
 	}
-	refs, err := m.References()
+	refs, err := oci.ParseReferences(m.Content)
 	if err != nil {
 		return err
 	}
@@ -48,11 +48,17 @@ func created(w http.ResponseWriter, t target, d oci.Digest) {
 	w.WriteHeader(http.StatusCreated)
 }
 
+// mostTags may be pushed at once; the specification wants at least 10.
+const mostTags = 100
+
 // pushedTags are the tags that a push moves: that of the path, or those of the
 // parameters when the path has a digest (end-7b).
 func pushedTags(t target, parameters []string) ([]oci.Tag, error) {
 	if !t.ref.IsDigest() {
 		return []oci.Tag{t.ref.Tag}, nil
+	}
+	if len(parameters) > mostTags {
+		return nil, oci.Errorf(oci.TagInvalid, "%d tags with one push: at most %d are allowed", len(parameters), mostTags)
 	}
 	var all []oci.Tag
 	for _, p := range parameters {

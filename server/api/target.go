@@ -11,7 +11,8 @@ import (
 type kind int
 
 const (
-	base      kind = iota // /v2/
+	unknown   kind = iota // no path of the API
+	base                  // /v2/
 	catalog               // /v2/_catalog
 	tags                  // /v2/<name>/tags/list
 	referrers             // /v2/<name>/referrers/<digest>
@@ -30,7 +31,7 @@ type target struct {
 	upload string        // an upload's id
 }
 
-const root = "/v2/"
+const prefix = "/v2/"
 
 // parse reads a request's path. What is no path of the API is NAME_UNKNOWN;
 // names, tags and digests that are malformed are an error of their own.
@@ -41,17 +42,23 @@ func parse(u *url.URL) (target, error) {
 	if strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
 		return target{}, oci.Errorf(oci.NameInvalid, "the path has an encoded slash: the components of a name are joined by '/'")
 	}
-	rest, ok := strings.CutPrefix(u.Path+"/", root)
+	path := strings.TrimSuffix(u.Path, "/")
+	for component := range strings.SplitSeq(path[min(1, len(path)):], "/") {
+		if component == "" && path != "" || component == "." || component == ".." {
+			return target{}, oci.Errorf(oci.NameInvalid, "the path has a component %q, which no name has", component)
+		}
+	}
+	switch path {
+	case "/v2":
+		return target{kind: base}, nil
+	case prefix + "_catalog":
+		return target{kind: catalog}, nil
+	}
+	rest, ok := strings.CutPrefix(path, prefix)
 	if !ok {
 		return target{}, unknownPath(u.Path)
 	}
-	switch rest = strings.TrimSuffix(rest, "/"); rest {
-	case "":
-		return target{kind: base}, nil
-	case "_catalog":
-		return target{kind: catalog}, nil
-	}
-	if name, ok := strings.CutSuffix(strings.TrimSuffix(rest, "/"), "/blobs/uploads"); ok {
+	if name, ok := strings.CutSuffix(rest, "/blobs/uploads"); ok {
 		return named(target{kind: uploads}, name)
 	}
 	if name, ok := strings.CutSuffix(rest, "/tags/list"); ok {
@@ -60,16 +67,23 @@ func parse(u *url.URL) (target, error) {
 	front, last := cutLast(rest)
 	name, collection := cutLast(front)
 	if outer, ok := strings.CutSuffix(name, "/blobs"); ok && collection == "uploads" {
-		if strings.Trim(last, idCharacters) != "" {
+		if len(last) > longestID || strings.Trim(last, idCharacters) != "" {
 			return target{}, oci.Errorf(oci.BlobUploadUnknown, "upload %.100q is not one of this registry", last)
 		}
 		return named(target{kind: upload, upload: last}, outer)
 	}
-	return parseItem(name, collection, last)
+	t, err := parseItem(collection, last)
+	switch {
+	case err != nil:
+		return target{}, err
+	case t.kind == unknown:
+		return target{}, unknownPath(u.Path)
+	}
+	return named(t, name)
 }
 
-// parseItem reads the paths that end in a tag or a digest.
-func parseItem(name, collection, last string) (t target, err error) {
+// parseItem reads the ends of paths that are a tag or a digest.
+func parseItem(collection, last string) (t target, err error) {
 	switch collection {
 	case "manifests":
 		t.kind = manifest
@@ -80,14 +94,11 @@ func parseItem(name, collection, last string) (t target, err error) {
 	case "referrers":
 		t.kind = referrers
 		t.digest, err = oci.ParseDigest(last)
-	default:
-		return target{}, unknownPath(root + name + "/" + collection + "/" + last)
 	}
-	if err != nil {
-		return target{}, err
-	}
-	return named(t, name)
+	return t, err
 }
+
+const longestID = 64
 
 const idCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -113,11 +124,11 @@ func cutLast(s string) (front, last string) {
 func (t target) path() string {
 	switch t.kind {
 	case base:
-		return root
+		return prefix
 	case catalog:
-		return root + "_catalog"
+		return prefix + "_catalog"
 	}
-	path := root + t.name.String()
+	path := prefix + t.name.String()
 	switch t.kind {
 	case tags:
 		return path + "/tags/list"

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,7 @@ import (
 
 // postUpload begins an upload; with mount it may find that none is needed, and
 // with digest the whole blob is in the body.
-func (h *handler) postUpload(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *handler) postUpload(w http.ResponseWriter, r *http.Request, t target) (err error) {
 	q := r.URL.Query()
 	if q.Has("mount") {
 		mounted, err := h.mount(w, r, t, q)
@@ -27,21 +26,23 @@ func (h *handler) postUpload(w http.ResponseWriter, r *http.Request, t target) e
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, u.Cancel(r.Context())) }() // unless it was closed well
 	if q.Has("digest") {
-		return h.pushWhole(w, r, t, u)
+		return pushWhole(w, r, t, u)
 	}
 	if q.Has("digest-algorithm") {
 		a, err := oci.ParseAlgorithm(q.Get("digest-algorithm"))
 		if err != nil {
-			return errors.Join(err, u.Cancel(r.Context()))
+			return err
 		}
 		u.Expect(a)
 	}
 	if err := u.Close(r.Context()); err != nil {
 		return err
 	}
-	t.upload = u.ID()
-	return progress(w, t, u, http.StatusAccepted)
+	progress(w, t, u)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
 }
 
 // mount says whether the blob could be had from elsewhere in the registry, and
@@ -68,8 +69,8 @@ func (h *handler) mount(w http.ResponseWriter, r *http.Request, t target, q url.
 	return true, nil
 }
 
-// pushWhole stores the body as a blob (end-4b). No upload outlives the request.
-func (h *handler) pushWhole(w http.ResponseWriter, r *http.Request, t target, u oci.Upload) error {
+// pushWhole stores the body as a blob (end-4b).
+func pushWhole(w http.ResponseWriter, r *http.Request, t target, u oci.Upload) error {
 	d, err := oci.ParseDigest(r.URL.Query().Get("digest"))
 	if err == nil {
 		u.Expect(d.Algorithm())
@@ -79,14 +80,18 @@ func (h *handler) pushWhole(w http.ResponseWriter, r *http.Request, t target, u 
 		_, err = u.Commit(r.Context(), d)
 	}
 	if err != nil {
-		return errors.Join(err, u.Cancel(r.Context()))
+		return err
 	}
 	created(w, target{kind: blob, name: t.name, digest: d}, d)
 	return nil
 }
 
 func (h *handler) statUpload(w http.ResponseWriter, r *http.Request, t target) error {
-	return h.take(r, t, func(u oci.Upload) error { return progress(w, t, u, http.StatusNoContent) })
+	return h.take(r, t, func(u oci.Upload) error {
+		progress(w, t, u)
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
 }
 
 func (h *handler) deleteUpload(w http.ResponseWriter, r *http.Request, t target) error {
@@ -107,16 +112,18 @@ func (h *handler) patchUpload(w http.ResponseWriter, r *http.Request, t target) 
 		if err := u.Close(r.Context()); err != nil {
 			return err
 		}
-		return progress(w, t, u, http.StatusAccepted)
+		progress(w, t, u)
+		w.WriteHeader(http.StatusAccepted)
+		return nil
 	})
 }
 
 func (h *handler) putUpload(w http.ResponseWriter, r *http.Request, t target) error {
-	d, err := oci.ParseDigest(r.URL.Query().Get("digest"))
-	if err != nil {
-		return err
-	}
 	return h.take(r, t, func(u oci.Upload) error {
+		d, err := oci.ParseDigest(r.URL.Query().Get("digest"))
+		if err != nil {
+			return err
+		}
 		u.Expect(d.Algorithm())
 		if err := receiveInOrder(w, r, t, u); err != nil {
 			return err
@@ -130,22 +137,17 @@ func (h *handler) putUpload(w http.ResponseWriter, r *http.Request, t target) er
 }
 
 // take has a turn at the upload. Whatever arrived in it is kept.
-func (h *handler) take(r *http.Request, t target, turn func(oci.Upload) error) error {
+func (h *handler) take(r *http.Request, t target, turn func(oci.Upload) error) (err error) {
 	u, err := h.registry.ResumeUpload(r.Context(), t.name, t.upload)
 	if err != nil {
 		return err
 	}
-	return errors.Join(turn(u), u.Close(context.WithoutCancel(r.Context())))
+	defer func() { err = errors.Join(err, u.Close(r.Context())) }()
+	return turn(u)
 }
 
 // progress says how far an upload is.
-func progress(w http.ResponseWriter, t target, u oci.Upload, status int) error {
-	setProgress(w, t, u)
-	w.WriteHeader(status)
-	return nil
-}
-
-func setProgress(w http.ResponseWriter, t target, u oci.Upload) {
+func progress(w http.ResponseWriter, t target, u oci.Upload) {
 	w.Header().Set("Location", target{kind: upload, name: t.name, upload: u.ID()}.path())
 	w.Header().Set("Docker-Upload-UUID", u.ID())
 	w.Header().Set("Range", fmt.Sprintf("0-%d", max(u.Size()-1, 0)))
@@ -156,7 +158,7 @@ func setProgress(w http.ResponseWriter, t target, u oci.Upload) {
 func receiveInOrder(w http.ResponseWriter, r *http.Request, t target, u oci.Upload) error {
 	err := receive(r, u)
 	if errors.Is(err, oci.RangeInvalid) {
-		setProgress(w, t, u)
+		progress(w, t, u)
 	}
 	return err
 }
@@ -169,7 +171,7 @@ func receive(r *http.Request, u oci.Upload) error {
 	}
 	b := &body{content: r.Body, want: length}
 	err = u.Append(r.Context(), offset, b)
-	if b.err != nil {
+	if b.err != nil && errors.Is(err, b.err) {
 		return oci.Errorf(oci.BlobUploadInvalid, "the body ended early or was too long: %v; the upload has %d bytes", b.err, u.Size())
 	}
 	return err

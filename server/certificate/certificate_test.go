@@ -188,25 +188,3 @@ func replace(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
-
-func TestTrustOnly(t *testing.T) {
-	f, other := files(t), files(t)
-	ensure(t, f)
-	ensure(t, other)
-	address := serve(t, load(t, f, io.Discard))
-	for _, tt := range []struct {
-		path string
-		good bool
-	}{{f.Certificate, true}, {other.Certificate, false}} {
-		c, err := certificate.TrustOnly(tt.path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := shake(address, c); (err == nil) != tt.good {
-			t.Errorf("trusting %s: %v", tt.path, err)
-		}
-	}
-	if _, err := certificate.TrustOnly(f.Key + ".none"); err == nil {
-		t.Error("a file that is not there is trusted")
-	}
-}

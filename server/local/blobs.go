@@ -32,7 +32,7 @@ func (r *Registry) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (o
 
 // MountBlob finds a blob in the area, which all its repositories share.
 func (r *Registry) MountBlob(ctx context.Context, name, from oci.Name, d oci.Digest) (oci.Descriptor, error) {
-	if from != (oci.Name{}) && from.Area != name.Area {
+	if !from.IsZero() && from.Area != name.Area {
 		return oci.Descriptor{}, oci.Errorf(oci.BlobUnknown, "blobs of %s are not shared with %s", from, name)
 	}
 	return r.renewBlob(ctx, name.Area, d)
@@ -51,8 +51,12 @@ func (r *Registry) renewBlob(ctx context.Context, area string, d oci.Digest) (oc
 }
 
 // DeleteBlob removes a blob from the area, unless a manifest there needs it. It
-// reads all manifests of the area to find out.
+// reads all manifests of the area to find out, and pushes of manifests wait
+// meanwhile. Those to other processes do not: who deletes blobs beside them has to
+// know that nobody is pushing what needs them.
 func (r *Registry) DeleteBlob(ctx context.Context, name oci.Name, d oci.Digest) error {
+	r.removing.Lock()
+	defer r.removing.Unlock()
 	if _, err := r.StatBlob(ctx, name, d); err != nil {
 		return err
 	}
@@ -101,14 +105,10 @@ func (r *Registry) needs(ctx context.Context, area string, manifest, blob oci.Di
 	if manifest == blob {
 		return true, nil
 	}
-	content, err := r.read(ctx, blobName(area, manifest), oci.MaxManifestSize)
+	refs, err := r.references(ctx, area, manifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	refs, err := oci.Manifest{Content: content}.References()
 	if err != nil {
 		return false, err
 	}

@@ -46,7 +46,14 @@ func (r *Registry) Check(ctx context.Context, i Inspection) error {
 func (r *Registry) areas(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for e, err := range r.driver.List(ctx, ".", "") {
-			if (err != nil || e.Directory) && !yield(e.Name, err) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if _, err := oci.ParseName(e.Name); err != nil && e.Name != oci.LocalArea {
+				continue // as lost+found, which is not ours to look into
+			}
+			if e.Directory && !yield(e.Name, nil) {
 				return
 			}
 		}
@@ -122,14 +129,32 @@ func (c *check) blob(ctx context.Context, area, name string) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		c.fault(blobName(area, d), "%v", err)
+		return nil
 	}
 	h := d.Algorithm().New()
-	_, err = io.Copy(h, f)
-	if actual := oci.HashDigest(d.Algorithm(), h); err == nil && actual != d {
+	_, err = io.Copy(h, reader{ctx, f})
+	switch actual := d.Algorithm().Digest(h); {
+	case ctx.Err() != nil:
+	case err != nil:
+		c.fault(blobName(area, d), "%v", err)
+	case actual != d:
 		c.fault(blobName(area, d), "has the content of %s", actual)
 	}
-	return errors.Join(err, f.Close())
+	return f.Close()
+}
+
+// reader ends when its context does.
+type reader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
 }
 
 // record compares a manifest with what it refers to.
@@ -153,7 +178,7 @@ func (c *check) record(ctx context.Context, area, name string) error {
 	if ref.IsDigest() && m.Digest != ref.Digest {
 		c.fault(object, "names another manifest, %s", m.Digest)
 	}
-	refs, err := m.References()
+	refs, err := oci.ParseReferences(m.Content)
 	if err == nil {
 		err = c.registry.complete(ctx, repo, refs)
 	}
@@ -169,7 +194,7 @@ func (c *check) sizes(ctx context.Context, name oci.Name, object string, refs oc
 	for _, b := range refs.Blobs {
 		there, err := c.registry.StatBlob(ctx, name, b.Digest)
 		switch {
-		case errors.Is(err, oci.BlobUnknown): // a foreign layer
+		case errors.Is(err, oci.BlobUnknown): // a non-distributable layer
 		case err != nil:
 			return err
 		case there.Size != b.Size:

@@ -133,39 +133,3 @@ func TestCheckFinds(t *testing.T) {
 		})
 	}
 }
-
-// A store that cannot answer must not look like one that does not have the
-// image: its client would be given the upstream's.
-func TestLostBodyIsAFault(t *testing.T) {
-	s := newShop(t)
-	if err := os.RemoveAll(filepath.Dir(s.blob(s.image))); err != nil {
-		t.Fatal(err)
-	}
-	name, _ := oci.ParseName("org/app")
-	ref, _ := oci.ParseReference("latest")
-	_, err := s.GetManifest(context.Background(), name, ref)
-	if _, ok := oci.AsError(err); err == nil || ok {
-		t.Errorf("GetManifest: %v, want a fault of the server", err)
-	}
-	if _, err = s.StatManifest(context.Background(), name, ref); err == nil {
-		t.Errorf("StatManifest: no error")
-	}
-}
-
-// The original kept a record for each media type that a tag was ever pushed
-// with, and served the old one.
-func TestOldRecordGivesTheNewestManifest(t *testing.T) {
-	s := newShop(t)
-	newer := oci.SHA256.Sum([]byte(`{"manifests":[]}`))
-	if err := os.MkdirAll(filepath.Dir(s.blob(newer)), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	s.write(s.blob(newer), `{"manifests":[]}`)
-	s.write(s.record("latest"), `{"`+oci.MediaTypeImageManifest+`":"`+s.image.String()+`","`+oci.MediaTypeImageIndex+`":"`+newer.String()+`"}`)
-	name, _ := oci.ParseName("org/app")
-	ref, _ := oci.ParseReference("latest")
-	m, err := s.GetManifest(context.Background(), name, ref)
-	if err != nil || m.Digest != newer || m.MediaType != oci.MediaTypeImageIndex {
-		t.Errorf("GetManifest: %s %s, %v; want the newer one", m.MediaType, m.Digest, err)
-	}
-}

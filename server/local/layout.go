@@ -17,7 +17,7 @@ import (
 //	    repos/<repository>/manifests/<digest>      the same
 //	    referrers/<repository>/<subject>/<digest>  the descriptor of a manifest with that subject
 //	    uploads/<id>                               an upload's state between two requests
-//	    segments/<id>/…                            its content
+//	    segments/…                                 its content
 const (
 	blobsDirectory     = "blobs"
 	reposDirectory     = "repos"
@@ -58,7 +58,7 @@ func referrerName(n oci.Name, subject, d oci.Digest) string {
 
 func uploadName(area, id string) string { return path.Join(area, uploadsDirectory, id) }
 
-func segmentsOf(area, id string) string { return path.Join(area, segmentsDirectory, id) }
+func segmentsOf(area string) string { return path.Join(area, segmentsDirectory) }
 
 // A repository's component "manifests" would be taken for the directory of
 // records. No component begins with "_".

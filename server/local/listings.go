@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"iter"
@@ -115,10 +114,14 @@ func (r *Registry) Referrers(ctx context.Context, name oci.Name, subject oci.Dig
 	}
 }
 
+// A referrer has the annotations of its manifest, in which each byte may have
+// become an escape of six.
+const maxReferrerSize = 6 * oci.MaxManifestSize
+
 func (r *Registry) referrer(ctx context.Context, object string) (d oci.Descriptor, err error) {
-	text, err := r.read(ctx, object, oci.MaxManifestSize)
+	text, err := r.read(ctx, object, maxReferrerSize)
 	if err != nil {
 		return d, err
 	}
-	return d, json.Unmarshal(text, &d)
+	return d, decode(object, text, &d)
 }

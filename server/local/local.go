@@ -7,9 +7,12 @@ package local
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
@@ -17,8 +20,9 @@ import (
 
 // Registry is an oci.Registry. Make it with New.
 type Registry struct {
-	driver storage.Driver
-	turns  turns
+	driver   storage.Driver
+	turns    turns
+	removing sync.RWMutex // held for writing while a blob or manifest is deleted, for reading while a manifest is put
 }
 
 var _ oci.Registry = (*Registry)(nil)
@@ -40,6 +44,15 @@ func orUnknown(err error, code oci.Code, what string) error {
 		return oci.Errorf(code, "%s is not in this registry", what)
 	}
 	return err
+}
+
+// decode reads a stored object. Whatever is wrong with it is a fault of the
+// store: no code that its content causes gets out.
+func decode(name string, text []byte, v any) error {
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%s: %v", name, err)
+	}
+	return nil
 }
 
 // put stores a small object.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +31,8 @@ func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference
 		return target{}, orUnknown(err, oci.ManifestUnknown, fmt.Sprintf("manifest %s of %s", ref, name))
 	}
 	var types map[string]oci.Digest
-	if err := json.Unmarshal(text, &types); err != nil {
-		return target{}, fmt.Errorf("record %s: %w", recordName(name, ref), err)
+	if err := decode(recordName(name, ref), text, &types); err != nil {
+		return target{}, err
 	}
 	if len(types) == 0 {
 		return target{}, fmt.Errorf("record %s names no manifest", recordName(name, ref))
@@ -43,7 +45,8 @@ func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference
 func (r *Registry) newest(ctx context.Context, area string, types map[string]oci.Digest) (target, error) {
 	var chosen target
 	var modified time.Time
-	for mediaType, d := range types {
+	for _, mediaType := range slices.Sorted(maps.Keys(types)) {
+		d := types[mediaType]
 		if len(types) == 1 {
 			return target{mediaType, d}, nil
 		}
@@ -89,23 +92,20 @@ func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Refer
 	return oci.Manifest{Descriptor: d, Content: content}, nil
 }
 
-// PutManifest stores the body first and the tags last, so that nothing ever
-// refers to what is not there.
+// PutManifest stores the body first and what leads to it last, so that nothing
+// ever refers to what is not there.
 func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifest, tags ...oci.Tag) error {
-	refs, err := m.References()
+	refs, err := oci.ParseReferences(m.Content)
 	if err != nil {
 		return err
 	}
+	r.removing.RLock() // what is found to be there now must stay
+	defer r.removing.RUnlock()
 	if err := r.complete(ctx, name, refs); err != nil {
 		return err
 	}
 	if err := r.putBody(ctx, name.Area, m); err != nil {
 		return err
-	}
-	if refs.Subject != nil {
-		if err := r.putReferrer(ctx, name, m, refs.Subject.Digest); err != nil {
-			return err
-		}
 	}
 	text, err := json.Marshal(map[string]oci.Digest{m.MediaType: m.Digest})
 	if err != nil {
@@ -113,6 +113,11 @@ func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifes
 	}
 	if err := r.put(ctx, digestName(name, m.Digest), text, storage.Durable); err != nil {
 		return err
+	}
+	if refs.Subject != nil {
+		if err := r.putReferrer(ctx, name, m, refs); err != nil {
+			return err
+		}
 	}
 	for _, t := range tags {
 		if err := r.put(ctx, tagName(name, t), text, storage.Durable); err != nil {
@@ -133,30 +138,28 @@ func (r *Registry) putBody(ctx context.Context, area string, m oci.Manifest) err
 	return r.put(ctx, blobName(area, m.Digest), m.Content, storage.Durable)
 }
 
-func (r *Registry) putReferrer(ctx context.Context, name oci.Name, m oci.Manifest, subject oci.Digest) error {
-	d, err := m.Referrer()
-	if err != nil {
-		return err
-	}
+func (r *Registry) putReferrer(ctx context.Context, name oci.Name, m oci.Manifest, refs oci.References) error {
+	d := m.Descriptor
+	d.ArtifactType, d.Annotations = refs.ArtifactType, refs.Annotations
 	text, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
-	return r.put(ctx, referrerName(name, subject, m.Digest), text, storage.Durable)
+	return r.put(ctx, referrerName(name, refs.Subject.Digest, m.Digest), text, storage.Durable)
 }
 
 // complete asserts that what a manifest needs is there.
 func (r *Registry) complete(ctx context.Context, name oci.Name, refs oci.References) error {
-	var missing []string
+	missing := map[string]bool{}
 	miss := func(d oci.Descriptor, err error) error {
 		if errors.Is(err, oci.BlobUnknown) || errors.Is(err, oci.ManifestUnknown) {
-			missing = append(missing, d.Digest.String())
+			missing[d.Digest.String()] = true
 			return nil
 		}
 		return err
 	}
 	for _, b := range refs.Blobs {
-		if b.IsForeign() {
+		if b.IsNonDistributable() {
 			continue
 		}
 		_, err := r.StatBlob(ctx, name, b.Digest)
@@ -170,13 +173,30 @@ func (r *Registry) complete(ctx context.Context, name oci.Name, refs oci.Referen
 			return err
 		}
 	}
-	if missing == nil {
+	if len(missing) == 0 {
 		return nil
 	}
-	fault := oci.Errorf(oci.ManifestBlobUnknown, "push these first: the manifest refers to them, and %s does not have them: %s",
-		name, strings.Join(missing, ", "))
-	fault.Detail = map[string][]string{"missing": missing}
+	const most = 10
+	named := slices.Sorted(maps.Keys(missing))
+	named = named[:min(len(named), most)]
+	fault := oci.Errorf(oci.ManifestBlobUnknown, "the manifest refers to %d blobs or manifests that are not here, and have to be pushed first: %s",
+		len(missing), strings.Join(named, ", "))
+	fault.Detail = map[string][]string{"missing": named}
 	return fault
+}
+
+// references reads what a stored manifest names. Whatever is wrong with it is a
+// fault of the store.
+func (r *Registry) references(ctx context.Context, area string, d oci.Digest) (oci.References, error) {
+	content, err := r.read(ctx, blobName(area, d), oci.MaxManifestSize)
+	if err != nil {
+		return oci.References{}, err
+	}
+	refs, err := oci.ParseReferences(content)
+	if err != nil {
+		return oci.References{}, fmt.Errorf("%s: %v", blobName(area, d), err)
+	}
+	return refs, nil
 }
 
 // DeleteManifest removes a tag, or a digest with its tags. The body stays: the
@@ -188,6 +208,8 @@ func (r *Registry) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Re
 	if !ref.IsDigest() {
 		return r.driver.Delete(ctx, recordName(name, ref))
 	}
+	r.removing.Lock() // or a tag that is pushed meanwhile could be left without its digest
+	defer r.removing.Unlock()
 	for other, err := range r.records(ctx, name, "") {
 		if err != nil {
 			return err
@@ -203,21 +225,17 @@ func (r *Registry) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Re
 			return err
 		}
 	}
-	if err := r.driver.Delete(ctx, recordName(name, ref)); err != nil {
+	if err := r.deleteReferrer(ctx, name, ref.Digest); err != nil {
 		return err
 	}
-	return r.deleteReferrer(ctx, name, ref.Digest)
+	return r.driver.Delete(ctx, recordName(name, ref))
 }
 
 func (r *Registry) deleteReferrer(ctx context.Context, name oci.Name, d oci.Digest) error {
-	content, err := r.read(ctx, blobName(name.Area, d), oci.MaxManifestSize)
+	refs, err := r.references(ctx, name.Area, d)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	refs, err := oci.Manifest{Content: content}.References()
 	if err != nil || refs.Subject == nil {
 		return err
 	}

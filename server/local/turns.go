@@ -7,8 +7,9 @@ import (
 
 // turns gives one request at a time the turn at an upload: a client that was
 // cut off and comes back must find all that the server still had of its last
-// request. Replicas do not wait for each other; their store never changes parts
-// that were hashed. The zero value is ready.
+// request, and two must not append at once. Processes do not wait for each
+// other: a store that several may append to must not change parts that are
+// there. The zero value is ready.
 type turns struct {
 	mu    sync.Mutex
 	taken map[string]*turn
@@ -19,8 +20,8 @@ type turn struct {
 	users int           // having the turn or waiting for it
 }
 
-// take waits for the turn. The caller calls give once.
-func (t *turns) take(ctx context.Context, id string) (give func(), err error) {
+// take waits for the turn. The caller calls release once.
+func (t *turns) take(ctx context.Context, id string) (release func(), err error) {
 	t.mu.Lock()
 	if t.taken == nil {
 		t.taken = map[string]*turn{}

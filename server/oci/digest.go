@@ -39,10 +39,11 @@ func (a Algorithm) New() hash.Hash {
 func (a Algorithm) Sum(content []byte) Digest {
 	h := a.New()
 	h.Write(content)
-	return a.digest(h)
+	return a.Digest(h)
 }
 
-func (a Algorithm) digest(h hash.Hash) Digest {
+// Digest is the digest of what was written to h, a hash that New made.
+func (a Algorithm) Digest(h hash.Hash) Digest {
 	return Digest{string(a) + ":" + hex.EncodeToString(h.Sum(nil))}
 }
 
@@ -65,8 +66,12 @@ func ParseDigest(s string) (Digest, error) {
 	return Digest{s}, nil
 }
 
-// HashDigest is the digest of what was written to h, a hash that a.New made.
-func HashDigest(a Algorithm, h hash.Hash) Digest { return a.digest(h) }
+// UnmarshalText is ParseAlgorithm.
+func (a *Algorithm) UnmarshalText(text []byte) error {
+	parsed, err := ParseAlgorithm(string(text))
+	*a = parsed
+	return err
+}
 
 // Algorithm is the part before the colon.
 func (d Digest) Algorithm() Algorithm {

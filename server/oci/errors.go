@@ -31,7 +31,6 @@ const (
 	Denied              Code = "DENIED"                // the credentials do not suffice
 	Unsupported         Code = "UNSUPPORTED"           // operation not offered, or not now
 	PaginationInvalid   Code = "PAGINATION_NUMBER_INVALID"
-	Unavailable         Code = "UNAVAILABLE" // what was needed cannot be reached now; from Docker's API
 )
 
 // Error is what every layer reports to the one above; any other error is a

@@ -2,7 +2,9 @@ package oci
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"regexp"
 	"slices"
 )
 
@@ -19,8 +21,13 @@ const (
 	MediaTypeBlob           = "application/octet-stream"
 )
 
-// Layers of these types may stay with their vendor ("non-distributable").
-var foreignLayers = []string{
+// The grammar of media types (RFC 6838, section 4.2).
+var mediaTypePattern = regexp.MustCompile(`^` + mediaTypePart + `/` + mediaTypePart + `$`)
+
+const mediaTypePart = `[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}`
+
+// Layers of these types may stay with their vendor.
+var nonDistributable = []string{
 	"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 	"application/vnd.oci.image.layer.nondistributable.v1.tar",
 	"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
@@ -44,8 +51,9 @@ type Descriptor struct {
 	Annotations  map[string]string `json:"annotations,omitempty"`
 }
 
-// IsForeign says whether d describes a layer that a registry need not have.
-func (d Descriptor) IsForeign() bool { return slices.Contains(foreignLayers, d.MediaType) }
+// IsNonDistributable says whether d describes a layer that a registry need not
+// have.
+func (d Descriptor) IsNonDistributable() bool { return slices.Contains(nonDistributable, d.MediaType) }
 
 // Manifest is a manifest as it was pushed, byte for byte.
 type Manifest struct {
@@ -71,39 +79,33 @@ func NewManifest(mediaType string, content []byte, a Algorithm) (Manifest, error
 	return Manifest{Descriptor: d, Content: content}, nil
 }
 
-// References is what a manifest names.
+// References is what a manifest names, and how it is listed among those that
+// name it.
 type References struct {
-	Blobs     []Descriptor // config, layers, and the blobs of other artifacts
-	Manifests []Descriptor // children of an index
-	Subject   *Descriptor  // the manifest that this one refers to; may be nil, and may be absent anywhere
+	Blobs        []Descriptor // config, layers, and the blobs of other artifacts
+	Manifests    []Descriptor // children of an index
+	Subject      *Descriptor  // the manifest that this one refers to; may be nil, and may be absent anywhere
+	ArtifactType string       // for an image that names none, its config's media type ("Listing Referrers")
+	Annotations  map[string]string
 }
 
-// References reads what the manifest names. Of types that it does not know it
+// ParseReferences reads what a manifest names. Of types that it does not know it
 // takes the fields that the known ones have.
-func (m Manifest) References() (References, error) {
-	fields, err := parseManifest(m.Content)
+func ParseReferences(content []byte) (References, error) {
+	fields, err := parseManifest(content)
 	if err != nil {
 		return References{}, err
 	}
-	refs := References{Manifests: fields.Manifests, Subject: fields.Subject}
+	refs := References{
+		Manifests: fields.Manifests, Subject: fields.Subject,
+		ArtifactType: fields.ArtifactType, Annotations: fields.Annotations,
+	}
 	if fields.Config != nil {
 		refs.Blobs = append(refs.Blobs, *fields.Config)
+		refs.ArtifactType = cmp.Or(refs.ArtifactType, fields.Config.MediaType)
 	}
 	refs.Blobs = append(append(refs.Blobs, fields.Layers...), fields.Blobs...)
 	return refs, nil
-}
-
-// Referrer describes the manifest as the referrers of its subject are listed:
-// with its annotations and its artifact type, which for an image is its
-// config's media type when it does not name one ("Listing Referrers").
-func (m Manifest) Referrer() (Descriptor, error) {
-	fields, err := parseManifest(m.Content)
-	d := m.Descriptor
-	d.ArtifactType, d.Annotations = fields.ArtifactType, fields.Annotations
-	if d.ArtifactType == "" && fields.Config != nil {
-		d.ArtifactType = fields.Config.MediaType
-	}
-	return d, err
 }
 
 // manifestFields are the fields of all kinds of manifests that matter here.
@@ -150,6 +152,8 @@ func (f manifestFields) agree(mediaType string) error {
 	switch {
 	case mediaType == "":
 		return Errorf(ManifestInvalid, "manifest has no media type: neither the Content-Type header nor its mediaType field names one")
+	case !mediaTypePattern.MatchString(mediaType):
+		return Errorf(ManifestInvalid, "malformed media type %q", clip(mediaType))
 	case f.MediaType != "" && f.MediaType != mediaType:
 		return Errorf(ManifestInvalid, "manifest was sent as %q, but its mediaType is %q", clip(mediaType), clip(f.MediaType))
 	case slices.Contains(schema1, mediaType):

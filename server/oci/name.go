@@ -37,5 +37,8 @@ func ParseName(repository string) (Name, error) {
 	return Name{Area: LocalArea, Repository: repository}, nil
 }
 
+// IsZero says whether n names nothing.
+func (n Name) IsZero() bool { return n == Name{} }
+
 // String is the repository's path.
 func (n Name) String() string { return n.Repository }

@@ -87,6 +87,8 @@ func TestManifestsAreWhatTheyAreCalled(t *testing.T) {
 		{"an index", oci.MediaTypeImageIndex, `{"manifests":[` + d + `]}`, true},
 		{"an empty index", oci.MediaTypeDockerList, `{"manifests":[]}`, true},
 		{"something unknown", "application/x", `{"blobs":[` + d + `]}`, true},
+		{"of a type that is none", "json", `{}`, false},
+		{"of a type without end", "application/" + strings.Repeat("x", 1<<16), `{}`, false},
 		{"of no type at all", "", `{"config":` + d + `}`, false},
 		{"of two types", oci.MediaTypeImageManifest, `{"mediaType":"` + oci.MediaTypeDockerManifest + `","config":` + d + `}`, false},
 		{"an image without config", oci.MediaTypeImageManifest, `{"layers":[]}`, false},
@@ -115,13 +117,16 @@ func TestManifestsAreWhatTheyAreCalled(t *testing.T) {
 func TestReferences(t *testing.T) {
 	content := `{"config":` + descriptor("config") + `,"layers":[` + descriptor("layer") + `],"blobs":[` + descriptor("blob") + `],` +
 		`"manifests":[` + descriptor("child") + `],"subject":` + descriptor("subject") + `}`
-	refs, err := oci.Manifest{Content: []byte(content)}.References()
+	refs, err := oci.ParseReferences([]byte(content))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var types []string
 	for _, d := range append(refs.Blobs, append(refs.Manifests, *refs.Subject)...) {
 		types = append(types, d.MediaType)
+	}
+	if refs.ArtifactType != "config" {
+		t.Errorf("the artifact type is %q, want the config's", refs.ArtifactType)
 	}
 	if got := strings.Join(types, " "); got != "config layer blob child subject" {
 		t.Errorf("the manifest names %s", got)

@@ -10,8 +10,9 @@ import (
 // server. Package registrytest states its rules as a suite.
 //
 // Names, digests and references that are well formed but not there are
-// BLOB_UNKNOWN, MANIFEST_UNKNOWN, NAME_UNKNOWN or BLOB_UPLOAD_UNKNOWN. Errors
-// that are not an Error are faults of the server.
+// BLOB_UNKNOWN, MANIFEST_UNKNOWN, NAME_UNKNOWN or BLOB_UPLOAD_UNKNOWN. Any method
+// may be UNAUTHORIZED or DENIED. Errors that are not an Error are faults of the
+// server.
 type Registry interface {
 	Blobs
 	Uploads
@@ -50,8 +51,9 @@ type Uploads interface {
 	ResumeUpload(ctx context.Context, name Name, id string) (Upload, error)
 }
 
-// Upload is one request's turn at an upload. It belongs to the request until
-// Close, and only one request at a time may have it.
+// Upload is one request's turn at an upload. Only one request at a time has it,
+// until Commit, Cancel or Close, whichever comes first; ID and Size may be asked
+// after that.
 type Upload interface {
 	// ID names the upload among those of its registry.
 	ID() string
@@ -63,17 +65,19 @@ type Upload interface {
 	Expect(a Algorithm)
 	// Append adds content at the end, which the caller takes to be at offset;
 	// a different one is RANGE_INVALID. What arrived before content failed
-	// counts.
+	// counts. After a fault of the store the upload is what it was when this
+	// turn began, and BLOB_UPLOAD_UNKNOWN if the store has lost what it had.
 	Append(ctx context.Context, offset int64, content io.Reader) error
 	// Commit makes the upload a blob and ends it. When digest is not the
 	// content's, it is DIGEST_INVALID and the upload is what it was when this
-	// turn began.
+	// turn began. BLOB_UPLOAD_UNKNOWN if the store has lost what it had.
 	Commit(ctx context.Context, digest Digest) (Descriptor, error)
-	// Cancel ends the upload and frees what it holds.
+	// Cancel ends the upload and frees what it holds. After Commit, Cancel or
+	// Close it does nothing.
 	Cancel(ctx context.Context) error
-	// Close ends the turn, however ctx is. What was appended is kept, so that
-	// the upload can be resumed. After Commit or Cancel, and the second time,
-	// it does nothing.
+	// Close ends the turn, also when ctx is done. What was appended is kept, so
+	// that the upload can be resumed. After Commit, Cancel or Close it does
+	// nothing.
 	Close(ctx context.Context) error
 }
 
@@ -84,15 +88,16 @@ type Manifests interface {
 	// GetManifest reads a manifest.
 	GetManifest(ctx context.Context, name Name, ref Reference) (Manifest, error)
 	// PutManifest stores a manifest under its digest and points the tags at it.
-	// One that names blobs or manifests which are not there, but for foreign
-	// layers and its subject, is MANIFEST_BLOB_UNKNOWN.
+	// One that names blobs or manifests which are not there, but for
+	// non-distributable layers and its subject, is MANIFEST_BLOB_UNKNOWN.
 	PutManifest(ctx context.Context, name Name, m Manifest, tags ...Tag) error
 	// DeleteManifest removes a tag, or a digest with all the tags that point
 	// at it.
 	DeleteManifest(ctx context.Context, name Name, ref Reference) error
 }
 
-// Listings are what there is. They come in ascending byte order.
+// Listings are what there is. They come in ascending byte order; an error ends
+// them.
 type Listings interface {
 	// Repositories lists the names after a name, or all after the zero Name.
 	Repositories(ctx context.Context, after Name) iter.Seq2[Name, error]
@@ -100,6 +105,6 @@ type Listings interface {
 	// Tag. A repository that is not there is NAME_UNKNOWN.
 	Tags(ctx context.Context, name Name, after Tag) iter.Seq2[Tag, error]
 	// Referrers lists the manifests of a repository whose subject is digest,
-	// as Manifest.Referrer describes them. There need be none.
+	// with artifact type and annotations. There need be none.
 	Referrers(ctx context.Context, name Name, digest Digest) iter.Seq2[Descriptor, error]
 }

@@ -52,8 +52,8 @@ func deleteBlob(_ *testing.T, r registry) {
 	r.lacks(name, d)
 
 	m := r.put(name, r.image(name, "an image"), "latest")
-	refs, err := m.References()
-	r.ok(err, "References")
+	refs, err := oci.ParseReferences(m.Content)
+	r.ok(err, "ParseReferences")
 	for _, b := range refs.Blobs {
 		r.is(r.DeleteBlob(r.ctx, r.name("org/other"), b.Digest), oci.Unsupported, "DeleteBlob of a needed blob")
 	}

@@ -49,6 +49,7 @@ func TestValueFollowsItsFile(t *testing.T) {
 	}
 	write("bad")
 	gives("first", errBad)
+	gives("first", nil) // it has been said
 	write("the second")
 	gives("the second", nil)
 	if err := os.Remove(path); err != nil {

@@ -27,18 +27,21 @@ type Driver interface {
 	// same directory returned (none at first), and returns the parts as they
 	// are then: with what was stored before an error, too. The parts that were
 	// passed remain what they were, so that a caller may go back to them, but
-	// only one line of parts may be continued at a time.
+	// only one line of parts may be continued at a time. A part that is not
+	// there, or has become shorter, is fs.ErrNotExist.
 	Append(ctx context.Context, directory string, parts []Part, content io.Reader) ([]Part, error)
 	// Concat makes the parts, in order and without copying them, the content
-	// of an object; none make an empty one. They belong to the object then.
-	// The content is durable on return; the name may be so only on return of
-	// a durable Put that begins later.
+	// of an object; none make an empty one. They belong to the object then:
+	// to delete one would damage it. A part that is not there, or has become
+	// shorter, is fs.ErrNotExist. The content is durable on return; the name
+	// may be so only on return of a durable Put that begins later.
 	Concat(ctx context.Context, name string, parts []Part) error
 	// Delete removes an object and what belongs to it. An absent one is fine.
 	// A power cut may undo it.
 	Delete(ctx context.Context, name string) error
 	// List yields what is in a directory, one level, after the entry called
-	// after, by ascending names. An absent directory is empty.
+	// after, by ascending names. An absent directory is empty; an empty one may
+	// be listed. An error ends it.
 	List(ctx context.Context, directory, after string) iter.Seq2[Entry, error]
 	// Touch makes an object young: its Modified is now.
 	Touch(ctx context.Context, name string) error

@@ -22,7 +22,8 @@ type request struct {
 }
 
 // Endpoint gives out tokens, to GET with Basic credentials or without any, and
-// to POST with an OAuth2 password grant. Its errors are an oci.Error or faults.
+// to POST with an OAuth2 password grant. Who a request comes from is in its
+// context (access.WithGrant). Its errors are an oci.Error or faults.
 func (s *Service) Endpoint(w http.ResponseWriter, r *http.Request) error {
 	asked, err := s.read(w, r)
 	if err != nil {
@@ -50,19 +51,19 @@ func (s *Service) Endpoint(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Service) read(w http.ResponseWriter, r *http.Request) (request, error) {
 	form := r.URL.Query()
-	grant := s.Identify(r)
+	grant := access.GrantOf(r.Context())
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodPost:
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if err := r.ParseForm(); err != nil {
-			return request{}, oci.Errorf(oci.Unsupported, "the form cannot be read: %v", err)
+			return request{}, oci.Errorf(oci.NameInvalid, "the form cannot be read: %v", err)
 		}
 		form = r.PostForm
 		// Other grants carry credentials of other registries: a daemon logged
 		// in elsewhere sends a refresh token. They are nobody's here.
 		if form.Get("grant_type") == "password" {
-			grant = s.login(form.Get("username"), form.Get("password"))
+			grant = s.login(r.Context(), form.Get("username"), form.Get("password"))
 		}
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
@@ -86,7 +87,7 @@ func (s *Service) decide(asked request) ([]access.Scope, error) {
 		return nil, oci.Errorf(oci.Unauthorized, "%s", g.Refused)
 	case g.Authenticated:
 		return granted, nil
-	case len(asked.scopes) == 0 || writes || len(granted) == 0:
+	case len(asked.scopes) == 0 || writes || !s.AnonymousRead:
 		return nil, oci.Errorf(oci.Unauthorized, "wrong user name or password, or none")
 	}
 	return granted, nil
@@ -156,10 +157,8 @@ func (s *Service) base(r *http.Request) string {
 	switch {
 	case s.PublicURL != "":
 		return s.PublicURL
-	case r.TLS != nil:
+	case r.TLS != nil, r.URL.Scheme == "https": // as a proxy in front has told us
 		return "https://" + r.Host
-	case r.URL.Scheme != "": // as a proxy in front has told us
-		return r.URL.Scheme + "://" + r.Host
 	}
 	return "http://" + r.Host
 }

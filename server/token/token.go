@@ -3,6 +3,7 @@
 package token
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -81,12 +82,12 @@ func (s *Service) Identify(r *http.Request) access.Grant {
 	if !ok {
 		return access.Grant{Refused: "the Authorization header is malformed: Basic and Bearer credentials are accepted"}
 	}
-	return s.login(user, password)
+	return s.login(r.Context(), user, password)
 }
 
 // login is the grant of a user, or nobody's.
-func (s *Service) login(user, password string) access.Grant {
-	role := s.Users.Role(user, password)
+func (s *Service) login(ctx context.Context, user, password string) access.Grant {
+	role := s.Users.Role(ctx, user, password)
 	if role == access.Nobody {
 		return s.nobody()
 	}

@@ -31,6 +31,7 @@ func service(t *testing.T, anonymousRead bool) *token.Service {
 // ask asks for a token and returns it with its scope.
 func ask(s *token.Service, r *http.Request) (text, scope string, err error) {
 	w := httptest.NewRecorder()
+	r = r.WithContext(access.WithGrant(r.Context(), s.Identify(r)))
 	if err := s.Endpoint(w, r); err != nil {
 		return "", "", err
 	}
@@ -90,6 +91,7 @@ func TestEndpoint(t *testing.T) {
 		"two scopes":                          {get("scope=repository:a:pull&scope=repository:b:push", "zuul", "right"), "repository:a:pull repository:b:push", "repository:a:pull repository:b:push", "", ""},
 		"two scopes in one":                   {get("scope=repository:a:pull+repository:b:push", "zuul", "right"), "repository:a:pull repository:b:push", "repository:a:pull repository:b:push", "", ""},
 		"a scope of another kind":             {get("scope=aws:thing:do", "zuul", "right"), "", "", "", ""},
+		"actions that mean nothing, nobody":   {get("scope=repository:a:burn", "", ""), "", "", "", nothing},
 		"a scope without actions":             {get("scope=repository:a", "zuul", "right"), "", "", oci.NameInvalid, oci.NameInvalid},
 		"a scope of a bad name":               {get("scope=repository:A/../b:pull", "zuul", "right"), "", "", oci.NameInvalid, oci.NameInvalid},
 		"a scope for everything":              {get("scope=repository:*:pull", "zuul", "right"), "", "", oci.NameInvalid, oci.NameInvalid},
@@ -97,7 +99,7 @@ func TestEndpoint(t *testing.T) {
 		"POST, a wrong password":              {post("grant_type=password&username=zuul&password=wrong&scope=repository:a/b:push"), "", "", nothing, nothing},
 		"POST, a wrong password, for reading": {post("grant_type=password&username=zuul&password=wrong&scope=repository:a/b:pull"), "repository:a/b:pull", "", "", nothing},
 		"POST, another registry's refresh":    {post("grant_type=refresh_token&refresh_token=x&scope=repository:a/b:pull"), "repository:a/b:pull", "", "", nothing},
-		"POST, too long":                      {post("scope=" + strings.Repeat("x", 1<<17)), "", "", oci.Unsupported, oci.Unsupported},
+		"POST, too long":                      {post("scope=" + strings.Repeat("x", 1<<17)), "", "", oci.NameInvalid, oci.NameInvalid},
 		"PUT":                                 {httptest.NewRequest(http.MethodPut, token.Path, nil), "", "", oci.Unsupported, oci.Unsupported},
 	} {
 		body := tt.request.Body

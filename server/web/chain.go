@@ -50,18 +50,17 @@ func (c *chain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin, id := time.Now(), rand.Text()
 	w.Header().Set("X-Request-Id", id)
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	grant := c.Identify(r)
-	ctx := context.WithValue(r.Context(), requestID{}, id)
-	r = r.WithContext(access.WithGrant(ctx, grant))
+	r = r.WithContext(context.WithValue(r.Context(), requestID{}, id))
 	t := newTally(w, r, c.Idle)
 	defer func() {
 		whole := c.recovered(r, t, recover())
-		t.release()
-		c.record(r, t, grant.User, time.Since(begin))
+		t.allowWrite() // for what is still buffered
+		c.record(r, t, time.Since(begin))
 		if !whole {
 			panic(http.ErrAbortHandler) // what was sent so far must not look whole
 		}
 	}()
+	r = r.WithContext(access.WithGrant(r.Context(), c.Identify(r)))
 	c.next.ServeHTTP(t, r)
 }
 
@@ -87,7 +86,7 @@ func (c *chain) recovered(r *http.Request, t *tally, panicked any) bool {
 
 // record writes the request's one line. Probes that find all well come often
 // and say nothing: they are for debugging.
-func (c *chain) record(r *http.Request, t *tally, user string, d time.Duration) {
+func (c *chain) record(r *http.Request, t *tally, d time.Duration) {
 	level := slog.LevelInfo
 	if t.status == http.StatusOK && (r.URL.Path == HealthyPath || r.URL.Path == ReadyPath) {
 		level = slog.LevelDebug
@@ -95,23 +94,28 @@ func (c *chain) record(r *http.Request, t *tally, user string, d time.Duration) 
 	if !c.Log.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := append([]slog.Attr{slog.String("method", r.Method)}, c.Describe(r)...)
+	attrs := append([]slog.Attr{slog.String("method", clip(r.Method))}, c.Describe(r)...)
 	attrs = append(attrs,
 		slog.Int("status", t.status),
 		slog.Int64("sent", t.sent),
 		slog.Int64("received", t.received),
 		slog.Duration("duration", d),
-		slog.String("user", user),
+		slog.String("user", access.GrantOf(r.Context()).User),
 		slog.String("client", tool(r.UserAgent())),
-		slog.String("address", r.RemoteAddr))
+		slog.String("address", clip(r.RemoteAddr)))
 	c.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 // tool is the first product of a User-Agent: "docker/20.10.24".
 func tool(userAgent string) string {
 	first, _, _ := strings.Cut(userAgent, " ")
+	return clip(first)
+}
+
+// clip shortens what a client sent.
+func clip(s string) string {
 	const longest = 80
-	return first[:min(len(first), longest)]
+	return s[:min(len(s), longest)]
 }
 
 type requestID struct{}

@@ -24,34 +24,37 @@ type tally struct {
 
 func newTally(w http.ResponseWriter, r *http.Request, idle time.Duration) *tally {
 	t := &tally{ResponseWriter: w, request: r, control: http.NewResponseController(w), idle: idle}
+	t.allowWrite()
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &countedBody{r.Body, t}
+		t.allowRead() // the server reads what the handler does not
 	}
 	return t
 }
 
-// release lets the connection wait for its next request.
-func (t *tally) release() { _ = t.control.SetWriteDeadline(time.Time{}) }
+func (t *tally) allowRead()  { _ = t.control.SetReadDeadline(time.Now().Add(t.idle)) }
+func (t *tally) allowWrite() { _ = t.control.SetWriteDeadline(time.Now().Add(t.idle)) }
 
 // Unwrap is for http.ResponseController.
 func (t *tally) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
 func (t *tally) WriteHeader(status int) {
-	if t.status == 0 && status >= http.StatusOK {
-		t.status = status
+	if status >= http.StatusOK { // and not one that goes before the answer
+		t.begin(status)
 	}
 	t.ResponseWriter.WriteHeader(status)
 }
 
-func (t *tally) begin() {
+// begin sends something, with that status if nothing was sent before.
+func (t *tally) begin(status int) {
 	if t.status == 0 {
-		t.status = http.StatusOK
+		t.status = status
 	}
-	_ = t.control.SetWriteDeadline(time.Now().Add(t.idle))
+	t.allowWrite()
 }
 
 func (t *tally) Write(p []byte) (int, error) {
-	t.begin()
+	t.begin(http.StatusOK)
 	n, err := t.ResponseWriter.Write(p)
 	t.sent += int64(n)
 	return n, err
@@ -59,7 +62,7 @@ func (t *tally) Write(p []byte) (int, error) {
 
 // piece is how much of a file is sent between two looks at the clock. A client
 // that takes less in the idle time is given up.
-const piece = 8 << 20
+const piece = 1 << 20
 
 // buffers are for TLS, which cannot send a file by itself, and encrypts large
 // writes at less cost than small ones.
@@ -78,7 +81,7 @@ func (t *tally) ReadFrom(src io.Reader) (int64, error) {
 		return t.copy(src)
 	}
 	for part.N > 0 {
-		t.begin()
+		t.begin(http.StatusOK)
 		next := io.LimitedReader{R: file, N: min(part.N, piece)}
 		n, err := to.ReadFrom(&next)
 		t.sent, part.N = t.sent+n, part.N-n
@@ -102,10 +105,10 @@ type countedBody struct {
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
-	_ = b.tally.control.SetReadDeadline(time.Now().Add(b.tally.idle))
+	b.tally.allowRead()
 	n, err := b.ReadCloser.Read(p)
 	b.tally.received += int64(n)
-	if err != nil {
+	if err == io.EOF {
 		// From here on the server reads only to notice that the client goes.
 		_ = b.tally.control.SetReadDeadline(time.Time{})
 	}

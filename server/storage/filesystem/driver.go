@@ -6,50 +6,99 @@
 // before the rename. Directories are synced in bulk, by the next durable Put:
 // the store's users put the small object that refers to the others last.
 //
-// One process may append; any number may read, put and delete.
+// What an upload has appended is synced only when it is finished. That it may
+// be resumed after a power cut rests on the filesystem never showing a file
+// longer than what it has of it, as ext4 (but for data=writeback), XFS, btrfs
+// and ZFS do not.
 package filesystem
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
 // Options are the settings of a Driver.
 type Options struct {
-	Root string // directory, made if absent
+	Root string // directory, made if absent, for its owner alone
 	Sync bool   // whether Durable objects outlive a power cut
 }
 
-// Driver is a storage.Driver. Make it with New.
+// Driver is a storage.Driver. Make it with New or Attach.
 type Driver struct {
 	root        string
 	sync        bool
+	owner       *os.File // holds the lock on the root; nil when attached
 	directories pending
 }
 
-// New prepares the root directory.
+// New takes possession of a store: no other process may, as long as this one
+// lives, for only one may append.
 func New(o Options) (*Driver, error) {
-	root, err := filepath.Abs(o.Root)
+	if err := os.MkdirAll(o.Root, 0o700); err != nil {
+		return nil, err
+	}
+	d, err := Attach(o.Root)
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{root: root, sync: o.Sync}
-	if err := os.MkdirAll(filepath.Join(root, scratch), 0o755); err != nil {
+	d.sync, d.directories.off = o.Sync, !o.Sync
+	if d.owner, err = own(d.root); err != nil {
+		return nil, err
+	}
+	// What a process before this one was writing, nobody will finish.
+	if err := os.RemoveAll(filepath.Join(d.root, scratch)); err != nil {
 		return nil, err
 	}
 	if !o.Sync {
 		return d, nil
 	}
-	// A process before this one may have ended between a Concat and the Put
-	// that would have synced its directory.
-	return d, syncFilesystem(root)
+	// It may also have ended between a Concat and the Put that would have
+	// synced its directory.
+	return d, syncFilesystem(d.root)
 }
+
+// own locks a directory until the process ends.
+func own(root string) (*os.File, error) {
+	f, err := os.Open(root)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = fmt.Errorf("the store %s is in use by another process that serves it", root)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// Attach opens a store that is there, beside the process that possesses it. The
+// caller may do everything but Append and Concat; what it puts is not durable.
+func Attach(root string) (*Driver, error) {
+	absolute, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(absolute); err != nil {
+		return nil, err
+	}
+	return &Driver{root: absolute, directories: pending{off: true}}, nil
+}
+
+// Close gives the store up.
+func (d *Driver) Close() error { return d.owner.Close() }
 
 // scratch holds the files of Puts that are under way. No object is called so:
 // areas are hosts or begin with "_".
@@ -118,9 +167,14 @@ func (d *Driver) Delete(_ context.Context, name string) error {
 	return nil
 }
 
-// removeEmpty removes a directory and its parents, as far as they are empty.
+// removeEmpty removes a directory and its parents, as far as they are empty, but
+// for the uppermost two levels, which would come and go with every upload.
 func (d *Driver) removeEmpty(dir string) {
-	for dir != d.root && os.Remove(dir) == nil {
+	for {
+		below, err := filepath.Rel(d.root, dir)
+		if err != nil || strings.Count(below, string(filepath.Separator)) < 2 || os.Remove(dir) != nil {
+			return
+		}
 		dir = filepath.Dir(dir)
 	}
 }

@@ -2,7 +2,9 @@ package filesystem_test
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,11 +89,11 @@ func TestLostBytesAreNoticed(t *testing.T) {
 	if err := os.Truncate(filepath.Join(root, parts[0].Name), 5); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Append(context.Background(), "segments/one", parts, strings.NewReader("x")); err == nil {
-		t.Error("Append to a shortened part: no error")
+	if _, err := d.Append(context.Background(), "segments/one", parts, strings.NewReader("x")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Append to a shortened part: %v", err)
 	}
-	if err := d.Concat(context.Background(), "object", parts); err == nil {
-		t.Error("Concat of a shortened part: no error")
+	if err := d.Concat(context.Background(), "object", parts); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Concat of a shortened part: %v", err)
 	}
 }
 
@@ -126,3 +128,44 @@ func BenchmarkAppendAndConcat(b *testing.B) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// Two processes that append to one store would damage it.
+func TestAStoreHasOneOwner(t *testing.T) {
+	root := t.TempDir()
+	first := open(t, filesystem.Options{Root: root})
+	if _, err := filesystem.New(filesystem.Options{Root: root}); err == nil || !strings.Contains(err.Error(), root) {
+		t.Errorf("a second owner: %v, want an error that names the store", err)
+	}
+	beside, err := filesystem.Attach(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := beside.Stat(context.Background(), "none"); !os.IsNotExist(err) {
+		t.Errorf("beside the owner: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, filesystem.Options{Root: root}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := filesystem.Attach(filepath.Join(root, "none")); err == nil {
+		t.Error("a store that is not there can be attached to")
+	}
+}
+
+// What was being written when a process ended is cleared away by the next.
+func TestLeftoversAreSwept(t *testing.T) {
+	root := t.TempDir()
+	leftover := filepath.Join(root, ".put", "half")
+	if err := os.MkdirAll(filepath.Dir(leftover), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(leftover, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open(t, filesystem.Options{Root: root})
+	if _, err := os.Stat(leftover); !os.IsNotExist(err) {
+		t.Errorf("the leftover: %v", err)
+	}
+}

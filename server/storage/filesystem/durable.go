@@ -12,13 +12,32 @@ import (
 // pending are the directories whose entries have changed since they were
 // synced. The zero value has none.
 type pending struct {
-	syncing sync.Mutex // held while directories are synced, so that who comes second waits
+	off bool // nothing is noted: nothing shall be durable
+
+	// changing is held for reading while an entry changes and its directory is
+	// noted: whoever sees the entry, and syncs, finds the note.
+	changing sync.RWMutex
+	syncing  sync.Mutex // held while directories are synced, so that who comes second waits
 
 	mu    sync.Mutex
 	names map[string]struct{}
 }
 
+// change makes a change in a directory, which is pending then.
+func (p *pending) change(dir string, do func() error) error {
+	p.changing.RLock()
+	defer p.changing.RUnlock()
+	if err := do(); err != nil {
+		return err
+	}
+	p.add(dir)
+	return nil
+}
+
 func (p *pending) add(dir string) {
+	if p.off {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.names == nil {
@@ -28,14 +47,15 @@ func (p *pending) add(dir string) {
 }
 
 func (p *pending) take() map[string]struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	taken := p.names
 	p.names = nil
 	return taken
 }
 
-// sync returns when everything that was added before it was called is durable.
+// sync returns when every change that was visible when it was called is
+// durable.
 func (p *pending) sync() error {
 	p.syncing.Lock()
 	defer p.syncing.Unlock()

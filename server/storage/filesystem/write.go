@@ -86,7 +86,7 @@ func cut(f *os.File, size int64) error {
 		return err
 	}
 	if i.Size() < size {
-		return fmt.Errorf("%s has %d bytes: %d were stored", f.Name(), i.Size(), size)
+		return fmt.Errorf("%s has only %d of the %d bytes that were stored: %w", f.Name(), i.Size(), size, fs.ErrNotExist)
 	}
 	return f.Truncate(size)
 }
@@ -141,49 +141,47 @@ func (d *Driver) create(p string, flags int) (*os.File, error) {
 		if flags&os.O_CREATE == 0 || !errors.Is(err, fs.ErrNotExist) {
 			return f, err
 		}
-		if err := d.makeDirectory(filepath.Dir(p), false); err != nil {
+		if err := d.makeDirectory(filepath.Dir(p)); err != nil {
 			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("%s: its directory does not stay", p)
 }
 
-// rename gives a file its name, in a directory that is made if absent. What
-// changes in directories is pending if the name shall be durable.
+// rename gives a file its name, in a directory that is made if absent.
 func (d *Driver) rename(from, to string, durable bool) error {
+	rename := func() error { return os.Rename(from, to) }
 	for range attempts {
-		err := os.Rename(from, to)
-		if err == nil {
-			if durable {
-				d.directories.add(filepath.Dir(to))
-			}
-			return nil
+		var err error
+		if durable {
+			err = d.directories.change(filepath.Dir(to), rename)
+		} else {
+			err = rename()
 		}
-		if _, gone := os.Lstat(from); !errors.Is(err, fs.ErrNotExist) || gone != nil {
+		if _, gone := os.Lstat(from); err == nil || !errors.Is(err, fs.ErrNotExist) || gone != nil {
 			return err
 		}
-		if err := d.makeDirectory(filepath.Dir(to), durable); err != nil {
+		if err := d.makeDirectory(filepath.Dir(to)); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("%s: its directory does not stay", to)
 }
 
-// makeDirectory makes a directory and its parents. One that is taken away
-// again at once is for the caller to find.
-func (d *Driver) makeDirectory(dir string, durable bool) error {
-	err := os.Mkdir(dir, 0o755)
+// makeDirectory makes a directory and its parents, as part of whatever durable
+// object comes to be in them. One that is taken away again at once is for the
+// caller to find.
+func (d *Driver) makeDirectory(dir string) error {
+	mkdir := func() error { return os.Mkdir(dir, 0o755) }
+	err := d.directories.change(filepath.Dir(dir), mkdir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := d.makeDirectory(filepath.Dir(dir), durable); err != nil {
+		if err := d.makeDirectory(filepath.Dir(dir)); err != nil {
 			return err
 		}
-		err = os.Mkdir(dir, 0o755)
+		err = d.directories.change(filepath.Dir(dir), mkdir)
 	}
-	switch {
-	case err == nil && durable:
-		d.directories.add(filepath.Dir(dir))
-	case errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist):
-		err = nil
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func replace(t *testing.T, s store) {
 		t.Error("Put of what breaks off: no error")
 	}
 	s.lacks("new")
-	if got, want := s.entries(".", ""), []string{"tag"}; !slices.Equal(got, want) {
+	if got, want := s.objects("."), []string{"tag"}; !slices.Equal(got, want) {
 		t.Errorf("the store lists %q, want %q: a failed Put leaves nothing", got, want)
 	}
 }
@@ -142,13 +142,13 @@ func goBack(t *testing.T, s store) {
 func partsGone(t *testing.T, s store) {
 	s.concat("object", s.append(s.append(nil, "a"), "b"))
 	s.delete("object")
-	if got := s.entries(".", ""); got != nil {
+	if got := s.objects("."); got != nil {
 		t.Errorf("the store lists %q after the object was deleted: want nothing", got)
 	}
 	for _, part := range s.append(nil, "cancelled") {
 		s.delete(part.Name)
 	}
-	if got := s.entries(".", ""); got != nil {
+	if got := s.objects("."); got != nil {
 		t.Errorf("the store lists %q after the parts were deleted: want nothing", got)
 	}
 }
@@ -160,7 +160,7 @@ func deleteTwice(t *testing.T, s store) {
 		s.delete("a/b/object")
 		s.lacks("a/b/object")
 	}
-	if got, want := s.entries("a", ""), []string{"other"}; !slices.Equal(got, want) {
+	if got, want := s.objects("a"), []string{"a/other"}; !slices.Equal(got, want) {
 		t.Errorf("a lists %q, want %q", got, want)
 	}
 }
@@ -226,7 +226,7 @@ func sideBySide(t *testing.T, s store) {
 		})
 	}
 	all.Wait()
-	if got := s.entries(".", ""); got != nil {
+	if got := s.objects("."); got != nil {
 		t.Errorf("the store lists %q: want nothing", got)
 	}
 }

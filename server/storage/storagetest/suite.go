@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 	"testing"
 
@@ -136,6 +137,20 @@ func (s store) entries(directory, after string) []string {
 			e.Name += "/"
 		}
 		names = append(names, e.Name)
+	}
+	return names
+}
+
+// objects are the names of all objects below a directory.
+func (s store) objects(directory string) []string {
+	s.Helper()
+	var names []string
+	for _, name := range s.entries(directory, "") {
+		if below, ok := strings.CutSuffix(name, "/"); ok {
+			names = append(names, s.objects(path.Join(directory, below))...)
+		} else {
+			names = append(names, path.Join(directory, name))
+		}
 	}
 	return names
 }
