@@ -1,11 +1,13 @@
 package oci
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // MaxManifestSize is the most bytes of a manifest that is accepted, from
@@ -110,30 +112,74 @@ func ParseReferences(content []byte) (References, error) {
 
 // manifestFields are the fields of all kinds of manifests that matter here.
 type manifestFields struct {
-	MediaType    string            `json:"mediaType"`
-	ArtifactType string            `json:"artifactType"`
-	Config       *Descriptor       `json:"config"`
-	Layers       []Descriptor      `json:"layers"`
-	Blobs        []Descriptor      `json:"blobs"`
-	Manifests    []Descriptor      `json:"manifests"`
-	Subject      *Descriptor       `json:"subject"`
-	Annotations  map[string]string `json:"annotations"`
+	MediaType    string
+	ArtifactType string
+	Config       *Descriptor
+	Layers       []Descriptor
+	Blobs        []Descriptor
+	Manifests    []Descriptor
+	Subject      *Descriptor
+	Annotations  map[string]string
 }
 
 func parseManifest(content []byte) (manifestFields, error) {
-	var fields manifestFields
-	if !bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte("{")) {
-		return fields, Errorf(ManifestInvalid, "manifest is not a JSON object")
+	var f manifestFields
+	err := unmarshalExactly(content, map[string]any{
+		"mediaType": &f.MediaType, "artifactType": &f.ArtifactType, "config": &f.Config, "layers": &f.Layers,
+		"blobs": &f.Blobs, "manifests": &f.Manifests, "subject": &f.Subject, "annotations": &f.Annotations,
+	})
+	if err != nil {
+		return f, Errorf(ManifestInvalid, "manifest cannot be read: %v", err)
 	}
-	if err := json.Unmarshal(content, &fields); err != nil {
-		return fields, Errorf(ManifestInvalid, "manifest cannot be read: %v", err)
-	}
-	for _, d := range fields.descriptors() {
-		if d.Digest.IsZero() {
-			return fields, Errorf(ManifestInvalid, "manifest has a descriptor without digest")
+	for _, d := range f.descriptors() {
+		if d.Digest.IsZero() || d.Size < 0 {
+			return f, Errorf(ManifestInvalid, "manifest has a descriptor without digest, or of negative size")
 		}
 	}
-	return fields, nil
+	return f, nil
+}
+
+// UnmarshalJSON reads a descriptor.
+func (d *Descriptor) UnmarshalJSON(text []byte) error {
+	return unmarshalExactly(text, map[string]any{
+		"mediaType": &d.MediaType, "digest": &d.Digest, "size": &d.Size,
+		"artifactType": &d.ArtifactType, "annotations": &d.Annotations,
+	})
+}
+
+// unmarshalExactly reads fields of a JSON object. Names that differ from theirs
+// in case alone are an error: Go takes them for the field, and other languages do
+// not, so that clients would see different images.
+func unmarshalExactly(text []byte, fields map[string]any) error {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(text, &object); err != nil {
+		return err
+	}
+	if object == nil {
+		return errors.New("null is no object")
+	}
+	for name, value := range object {
+		into, ok := fields[name]
+		if !ok {
+			if twin := sameButCase(name, fields); twin != "" {
+				return fmt.Errorf("the field %q is called %q", clip(name), twin)
+			}
+			continue
+		}
+		if err := json.Unmarshal(value, into); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameButCase(name string, fields map[string]any) string {
+	for field := range fields {
+		if strings.EqualFold(field, name) {
+			return field
+		}
+	}
+	return ""
 }
 
 func (f manifestFields) descriptors() []Descriptor {

@@ -1,8 +1,10 @@
 package registrytest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -91,6 +93,41 @@ func deleteDigest(_ *testing.T, r registry) {
 	}
 	r.gives(name, byTag("kept"), kept)
 	r.gives(other, byTag("1.0"), m)
+}
+
+// What is acknowledged last is there whole: a tag leads to a digest that is
+// there, too, and a manifest has its blobs.
+func pushBesideDelete(_ *testing.T, r registry) {
+	name := r.name("org/app")
+	m := r.image(name, "an image")
+	refs, err := oci.ParseReferences(m.Content)
+	r.ok(err, "ParseReferences")
+	for range 50 {
+		var all sync.WaitGroup
+		all.Go(func() {
+			if err := r.PutManifest(r.ctx, name, m, tag("latest")); err != nil && !errors.Is(err, oci.ManifestBlobUnknown) {
+				r.Errorf("PutManifest: %v", err)
+			}
+		})
+		all.Go(func() {
+			if err := r.DeleteManifest(r.ctx, name, byDigest(m.Digest)); err != nil && !errors.Is(err, oci.ManifestUnknown) {
+				r.Errorf("DeleteManifest: %v", err)
+			}
+		})
+		all.Go(func() {
+			err := r.DeleteBlob(r.ctx, name, refs.Blobs[1].Digest)
+			if err != nil && !errors.Is(err, oci.Unsupported) {
+				r.Errorf("DeleteBlob: %v", err)
+			}
+		})
+		all.Wait()
+		if _, err := r.StatManifest(r.ctx, name, byTag("latest")); err == nil {
+			r.gives(name, byDigest(m.Digest), m)
+			_, err := r.StatBlob(r.ctx, name, refs.Blobs[1].Digest)
+			r.ok(err, "StatBlob of a manifest that is there")
+		}
+		r.push(name, "layer of an image")
+	}
 }
 
 func listTags(t *testing.T, r registry) {

@@ -44,6 +44,7 @@ func RunAs(t *testing.T, ctx context.Context, create func(t *testing.T) oci.Regi
 		{"a tag names the manifest that was pushed last", moveTag},
 		{"deleting a tag leaves the digest", deleteTag},
 		{"deleting a digest takes its tags along", deleteDigest},
+		{"pushes and deletions side by side leave nothing half there", pushBesideDelete},
 		{"tags are listed in order, after a tag", listTags},
 		{"repositories are listed in order, after a name", listRepositories},
 		{"referrers are listed by subject", listReferrers},

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -188,12 +189,36 @@ func TestFilesAreSentAndCounted(t *testing.T) {
 	}
 }
 
+const idle = 50 * time.Millisecond
+
+// idleServer serves over TLS, with little patience.
+func idleServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	c, _ := chain(h, func(o *options) { o.Idle = idle })
+	s := httptest.NewTLSServer(c)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// send sends a request, or a part of one, on a connection of its own.
+func send(t *testing.T, s *httptest.Server, request string) net.Conn {
+	t.Helper()
+	c, err := tls.Dial("tcp", s.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // A client that stops sending does not hold its request for ever, and one that
-// stops between two requests is not cut off.
-func TestIdleClients(t *testing.T) {
-	const idle = 50 * time.Millisecond
+// has sent all is not cut off while the server is slow.
+func TestClientsThatStopSending(t *testing.T) {
 	read := make(chan error, 1)
-	h, _ := chain(func(w http.ResponseWriter, r *http.Request) {
+	s := idleServer(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
 		read <- err
 		if r.ContentLength == 1 { // and now the server is slow
@@ -203,29 +228,52 @@ func TestIdleClients(t *testing.T) {
 			case <-time.After(4 * idle):
 			}
 		}
-	}, func(o *options) { o.Idle = idle })
-	s := httptest.NewTLSServer(h)
-	defer s.Close()
-	connect := func(request string) net.Conn {
-		c, err := tls.Dial("tcp", s.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.WriteString(c, request)
-		return c
-	}
-	stalled := connect("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
-	defer func() { _ = stalled.Close() }()
+	})
+	send(t, s, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
 	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("reading from a client that has stalled: %v, want a timeout", err)
 	}
-	patient := connect("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
-	defer func() { _ = patient.Close() }()
+	patient := send(t, s, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
 	if err := <-read; err != nil {
 		t.Error(err)
 	}
 	if _, err := patient.Read(make([]byte, 1)); err != nil {
 		t.Errorf("no answer: %v", err)
+	}
+}
+
+// A body that no handler reads is not waited for longer.
+func TestBodiesThatNobodyReads(t *testing.T) {
+	s := idleServer(t, func(http.ResponseWriter, *http.Request) {})
+	for _, request := range []string{
+		"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
+		"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+	} {
+		c := send(t, s, request)
+		if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%q is not ended", request)
+		}
+	}
+}
+
+// A connection may rest between two requests for longer.
+func TestConnectionsRest(t *testing.T) {
+	s := idleServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("x")) })
+	c := send(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	answers := bufio.NewReader(c)
+	for range 3 {
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("after a rest: %v", err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		<-time.After(2 * idle) // the rest
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package conformance
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -158,39 +159,18 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// Replicas share a store and a secret, and any may take the next request.
-func TestReplicas(t *testing.T) {
+// Two servers on one directory would damage it: the second says so and ends.
+func TestOneServerOnADirectory(t *testing.T) {
 	t.Parallel()
 	first := start(t, nil)
-	second := start(t, map[string]string{"STORAGE_ROOT": first.settings["STORAGE_ROOT"]})
-	repo := newRepository(t, first)
-	b := repo.bulk("layer", 30_000)
-	token := first.granted(t, asWriter(), "repository:"+repo.name+":pull,push")
-	here, there := repo.as(token), second.repository(t, repo.name).as(token)
-
-	u := here.startUpload()
-	for n, r := range []*repository{there, here, there} {
-		turn := &upload{r, r.server.moved(u.location)}
-		end := (n + 1) * 10_000
-		turn.follow(turn.patch().chunk(b.content, end-10_000, end).expect(http.StatusAccepted), end)
-		u.location = turn.location
-	}
-	last := &upload{here, first.moved(u.location)}
-	last.commit(b.digest).expect(http.StatusCreated)
-	here.servesBlob(b)
-	there.servesBlob(b)
-
-	image := imageOf(b, b).manifest()
-	there.tag("latest", image)
-	here.serves("latest", image)
-}
-
-// moved is a location on this replica: clients see them all at one address.
-func (s *server) moved(location string) string {
-	where, err := url.Parse(location)
+	root := first.settings["STORAGE_ROOT"]
+	second, err := newInstallation(t.TempDir(), map[string]string{"STORAGE_ROOT": root})
 	if err != nil {
-		return location
+		t.Fatal(err)
 	}
-	where.Host = s.address
-	return where.String()
+	if _, err := second.start(); err == nil || !strings.Contains(err.Error(), root+" is in use") {
+		t.Fatalf("a second server: %v, want that it says so", err)
+	}
+	repo := newRepository(t, first)
+	repo.tag("latest", repo.image("image"))
 }

@@ -40,6 +40,7 @@ type Driver struct {
 	sync        bool
 	owner       *os.File // holds the lock on the root; nil when attached
 	directories pending
+	listings    listings
 }
 
 // New takes possession of a store: no other process may, as long as this one
@@ -57,8 +58,9 @@ func New(o Options) (*Driver, error) {
 		return nil, err
 	}
 	// What a process before this one was writing, nobody will finish.
-	if err := os.RemoveAll(filepath.Join(d.root, scratch)); err != nil {
-		return nil, err
+	mark := filepath.Join(d.root, scratch)
+	if err := errors.Join(os.RemoveAll(mark), os.Mkdir(mark, 0o700)); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	if !o.Sync {
 		return d, nil
@@ -66,6 +68,19 @@ func New(o Options) (*Driver, error) {
 	// It may also have ended between a Concat and the Put that would have
 	// synced its directory.
 	return d, syncFilesystem(d.root)
+}
+
+// miss is the error of what is not there, if it is the object that is missing
+// and not the whole store, as when its volume is no longer mounted: that must not
+// look like a miss.
+func (d *Driver) miss(err error) error {
+	if d.owner == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, gone := os.Stat(filepath.Join(d.root, scratch)); gone != nil {
+		return fmt.Errorf("the store is gone: %v", gone)
+	}
+	return err
 }
 
 // own locks a directory until the process ends.
@@ -100,8 +115,8 @@ func Attach(root string) (*Driver, error) {
 // Close gives the store up.
 func (d *Driver) Close() error { return d.owner.Close() }
 
-// scratch holds the files of Puts that are under way. No object is called so:
-// areas are hosts or begin with "_".
+// scratch holds the files of Puts that are under way, and is there as long as the
+// store is. No object is called so: areas are hosts or begin with "_".
 const scratch = ".put"
 
 func (d *Driver) path(name string) (string, error) {
@@ -119,7 +134,7 @@ func (d *Driver) Stat(_ context.Context, name string) (storage.Info, error) {
 		return storage.Info{}, err
 	}
 	i, err := os.Stat(p)
-	return describe(name, i, err)
+	return describe(name, i, d.miss(err))
 }
 
 func describe(name string, i fs.FileInfo, err error) (storage.Info, error) {
@@ -140,7 +155,7 @@ func (d *Driver) Open(_ context.Context, name string) (io.ReadSeekCloser, storag
 	}
 	f, err := os.Open(p)
 	if err != nil {
-		return nil, storage.Info{}, err
+		return nil, storage.Info{}, d.miss(err)
 	}
 	i, err := f.Stat()
 	info, err := describe(name, i, err)

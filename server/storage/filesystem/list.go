@@ -6,6 +6,11 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"sort"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
@@ -13,20 +18,120 @@ import (
 // List reads the directory, without asking about each file in it.
 func (d *Driver) List(_ context.Context, directory, after string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
-		p, err := d.path(directory)
+		entries, err := d.entries(directory)
 		if err != nil {
 			yield(storage.Entry{}, err)
 			return
 		}
-		entries, err := os.ReadDir(p) // sorted
-		if err != nil && (p == d.root || !errors.Is(err, fs.ErrNotExist)) {
-			yield(storage.Entry{}, err)
-			return
-		}
-		for _, e := range entries {
-			if e.Name() > after && e.Name() != scratch && !yield(storage.Entry{Name: e.Name(), Directory: e.IsDir()}, nil) {
+		first := sort.Search(len(entries), func(i int) bool { return entries[i].Name > after })
+		for _, e := range entries[first:] {
+			if !yield(e, nil) {
 				return
 			}
 		}
 	}
+}
+
+func (d *Driver) entries(directory string) ([]storage.Entry, error) {
+	p, err := d.path(directory)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := d.listings.read(p)
+	if err = d.miss(err); p != d.root && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+// listings keeps large directories while they are unchanged: a listing that is
+// read in pages reads the directory once, and however many ask at a time, it is
+// in memory once. The zero value has none.
+type listings struct {
+	reading singleflight.Group
+
+	mu      sync.Mutex
+	kept    map[string]listing
+	entries int // of all that are kept
+}
+
+// listing is a directory as it was.
+type listing struct {
+	modified time.Time
+	entries  []storage.Entry // sorted
+}
+
+const (
+	worthKeeping = 100     // entries of a directory
+	mostKept     = 200_000 // entries of all: some 20 MiB
+
+	// A directory that has just changed may change again without a new time: the
+	// kernel's clock for files is coarse.
+	settled = 100 * time.Millisecond
+)
+
+func (l *listings) read(dir string) ([]storage.Entry, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if entries, ok := l.get(dir, info.ModTime()); ok {
+		return entries, nil
+	}
+	if time.Since(info.ModTime()) < settled {
+		return readDirectory(dir)
+	}
+	entries, err, _ := l.reading.Do(dir+info.ModTime().String(), func() (any, error) {
+		entries, err := readDirectory(dir)
+		if err == nil {
+			l.keep(dir, listing{info.ModTime(), entries})
+		}
+		return entries, err
+	})
+	return entries.([]storage.Entry), err
+}
+
+func (l *listings) get(dir string, modified time.Time) ([]storage.Entry, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept, ok := l.kept[dir]
+	return kept.entries, ok && kept.modified.Equal(modified)
+}
+
+// keep keeps a listing that is worth it, and makes room by dropping any others.
+func (l *listings) keep(dir string, next listing) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kept == nil {
+		l.kept = map[string]listing{}
+	}
+	l.entries -= len(l.kept[dir].entries)
+	delete(l.kept, dir)
+	if len(next.entries) < worthKeeping {
+		return
+	}
+	l.entries += len(next.entries)
+	l.kept[dir] = next
+	for other, kept := range l.kept {
+		if l.entries <= mostKept {
+			return
+		}
+		delete(l.kept, other)
+		l.entries -= len(kept.entries)
+	}
+}
+
+// readDirectory lists a directory by ascending names.
+func readDirectory(dir string) ([]storage.Entry, error) {
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		return []storage.Entry(nil), err
+	}
+	entries := make([]storage.Entry, 0, len(found))
+	for _, e := range found {
+		if e.Name() != scratch {
+			entries = append(entries, storage.Entry{Name: e.Name(), Directory: e.IsDir()})
+		}
+	}
+	return entries, nil
 }

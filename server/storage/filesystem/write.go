@@ -69,14 +69,36 @@ func (d *Driver) Append(_ context.Context, directory string, parts []storage.Par
 	return []storage.Part{part}, errors.Join(err, f.Close())
 }
 
-func appendAt(f *os.File, offset int64, content io.Reader) (int64, error) {
-	if err := cut(f, offset); err != nil {
+// appendAt adds content to a file of that size, or leaves it so when the disk is
+// full.
+func appendAt(f *os.File, size int64, content io.Reader) (int64, error) {
+	if err := cut(f, size); err != nil {
 		return 0, err
 	}
-	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+	if _, err := f.Seek(size, io.SeekStart); err != nil {
 		return 0, err
 	}
-	return copyTo(f, content)
+	r := &source{Reader: content}
+	n, err := copyTo(f, r)
+	if err != nil && r.err == nil {
+		return 0, errors.Join(err, f.Truncate(size))
+	}
+	return n, err
+}
+
+// source notes what was wrong with content, to tell it from what is wrong with
+// the file.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != io.EOF {
+		s.err = err
+	}
+	return n, err
 }
 
 // cut drops what is behind a part's size.
@@ -139,7 +161,7 @@ func (d *Driver) create(p string, flags int) (*os.File, error) {
 	for range attempts {
 		f, err := os.OpenFile(p, flags, 0o644)
 		if flags&os.O_CREATE == 0 || !errors.Is(err, fs.ErrNotExist) {
-			return f, err
+			return f, d.miss(err)
 		}
 		if err := d.makeDirectory(filepath.Dir(p)); err != nil {
 			return nil, err
@@ -170,8 +192,11 @@ func (d *Driver) rename(from, to string, durable bool) error {
 
 // makeDirectory makes a directory and its parents, as part of whatever durable
 // object comes to be in them. One that is taken away again at once is for the
-// caller to find.
+// caller to find. Where the store is gone, none is made.
 func (d *Driver) makeDirectory(dir string) error {
+	if err := d.miss(fs.ErrNotExist); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	mkdir := func() error { return os.Mkdir(dir, 0o755) }
 	err := d.directories.change(filepath.Dir(dir), mkdir)
 	if errors.Is(err, fs.ErrNotExist) {
