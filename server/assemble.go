@@ -44,15 +44,25 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (http.Han
 }
 
 func openTokens(c config.Config, log *slog.Logger) (*token.Service, error) {
-	users, err := access.NewUsers(access.UsersOptions{
-		Writer: c.Username, Password: string(c.Password),
-		Writers: c.WritersHtpasswd, Readers: c.ReadersHtpasswd, Log: log,
-	})
-	if err != nil {
-		return nil, err
+	var files []*access.Htpasswd
+	for _, f := range []struct {
+		variable, path string
+		role           access.Role
+	}{{"WRITERS_HTPASSWD", c.WritersHtpasswd, access.Writer}, {"READERS_HTPASSWD", c.ReadersHtpasswd, access.Reader}} {
+		if f.path == "" {
+			continue
+		}
+		file, err := access.OpenHtpasswd(f.path, f.role, log)
+		if err != nil {
+			return nil, wrong(f.variable, f.path, err)
+		}
+		files = append(files, file)
+	}
+	if c.ReadersHtpasswd != "" && c.AnonymousRead {
+		log.Warn("everybody may read, not only the users of ZUUL_REGISTRY_READERS_HTPASSWD: ZUUL_REGISTRY_ANONYMOUS_READ is true")
 	}
 	return &token.Service{
 		Secret: []byte(c.Secret), Lifetime: c.TokenLifetime,
-		Users: users, AnonymousRead: c.AnonymousRead, PublicURL: c.PublicURL,
+		Users: access.NewUsers(c.Username, string(c.Password), files...), AnonymousRead: c.AnonymousRead, PublicURL: c.PublicURL,
 	}, nil
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"opendev.org/zuul/zuul-registry/server/config"
 )
 
 // Exit codes.
@@ -56,6 +58,11 @@ func main() {
 // usageError is a fault of who started the program.
 type usageError struct{ error }
 
+// wrong is the error of a setting that cannot be used.
+func wrong(variable, value string, err error) error {
+	return usageError{config.Fault{Variable: config.Prefix + variable, Problem: fmt.Sprintf("is %q: %v", value, err)}}
+}
+
 // errFaults ends a command that has said what is wrong.
 var errFaults = errors.New("faults were found")
 
@@ -80,6 +87,12 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 	name := "serve"
 	if len(args) > 0 {
 		name = args[0]
+	}
+	switch name { // what people try first
+	case "-h", "--help":
+		name = "help"
+	case "--version":
+		name = "version"
 	}
 	for _, c := range commands() {
 		if c.name != name {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -36,14 +35,21 @@ func (p *program) load() (config.Config, *slog.Logger, error) {
 	return c, slog.New(web.LogHandler(h)), nil
 }
 
+// config prints the settings as a file of environment variables.
 func (p *program) config(context.Context) error {
 	c, err := config.Load(p.environ)
 	if err != nil {
 		return usageError{err}
 	}
 	for _, v := range c.Describe() {
-		if _, err := fmt.Fprintf(p.stdout, "%s\n  %s\n  default  %s\n  value    %s\n",
-			v.Name, v.Meaning, cmp.Or(v.Default, "(none)"), cmp.Or(v.Value, "(none)")); err != nil {
+		value := v.Name + "=" + v.Value
+		if v.Value == "" {
+			value = "#" + value
+		}
+		if v.Default != "" {
+			v.Meaning += " (default " + v.Default + ")"
+		}
+		if _, err := fmt.Fprintf(p.stdout, "# %s\n%s\n", v.Meaning, value); err != nil {
 			return err
 		}
 	}
@@ -80,6 +86,7 @@ func (p *program) check(ctx context.Context) error {
 	err = local.New(store).Check(ctx, local.Inspection{
 		Report: func(f local.Fault) {
 			faults++
+			progress.clear()
 			_, _ = fmt.Fprintf(p.stdout, "%s: %s\n", f.Object, f.Problem)
 		},
 		Progress: progress.show,
@@ -88,7 +95,7 @@ func (p *program) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(p.stdout, "%d objects checked, %d faults\n", progress.done, faults); err != nil {
+	if _, err := fmt.Fprintf(p.stdout, "%s: %d objects checked, faults found: %d\n", c.StorageRoot, progress.done, faults); err != nil {
 		return err
 	}
 	if faults > 0 {
@@ -128,6 +135,13 @@ func (g *progress) show(done, total int) {
 	if time.Since(g.said) >= sayEvery {
 		g.said = time.Now()
 		_, _ = fmt.Fprintf(g.program.stderr, "%s: %d of %d\n", g.title, done, total)
+	}
+}
+
+// clear makes room for another line.
+func (g *progress) clear() {
+	if g.bar != nil {
+		_ = g.bar.Clear()
 	}
 }
 

@@ -170,10 +170,9 @@ func TestUsers(t *testing.T) {
 	writers, readers := filepath.Join(t.TempDir(), "writers"), filepath.Join(t.TempDir(), "readers")
 	write(t, writers, "# people\n\nann:"+hash(t, "a:b")+"\n")
 	write(t, readers, "bob:"+hash(t, "bob's")+"\nann:"+hash(t, "reads")+"\n")
-	users, err := access.NewUsers(access.UsersOptions{Writer: "zuul", Password: "pässwörd: $'\"", Writers: writers, Readers: readers, Log: slog.Default()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	quiet := slog.New(slog.DiscardHandler)
+	users := access.NewUsers("zuul", "pässwörd: $'\"",
+		open(t, writers, access.Writer, quiet), open(t, readers, access.Reader, quiet))
 	for range 2 { // the second time from memory
 		for _, tt := range []struct {
 			user, password string
@@ -205,21 +204,27 @@ func TestDamagedHtpasswd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	for _, line := range []string{"bob", "bob:", "bob:plain", ":" + hash(t, "x"), "bob:{SHA}xyz"} {
 		write(t, path, "# one\n"+line+"\n")
-		_, err := access.NewUsers(access.UsersOptions{Readers: path})
+		_, err := access.OpenHtpasswd(path, access.Reader, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "line 2") {
 			t.Errorf("%q: %v, want an error that names the file and the line", line, err)
 		}
 	}
 	write(t, path, "bob:"+hash(t, "bob's")+"\n")
 	var log bytes.Buffer
-	users, err := access.NewUsers(access.UsersOptions{Readers: path, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	users := access.NewUsers("", "", open(t, path, access.Reader, slog.New(slog.NewTextHandler(&log, nil))))
+	write(t, path, "half a li")
+	if users.Role(context.Background(), "bob", "bob's") != access.Reader || !strings.Contains(log.String(), "cannot be read") {
+		t.Errorf("a file that was damaged later: bob is %v, and the log says %q", users.Role(context.Background(), "bob", "bob's"), &log)
+	}
+}
+
+func open(t testing.TB, path string, role access.Role, log *slog.Logger) *access.Htpasswd {
+	t.Helper()
+	file, err := access.OpenHtpasswd(path, role, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, path, "half a li")
-	if users.Role(context.Background(), "bob", "bob's") != access.Reader || !strings.Contains(log.String(), path) {
-		t.Errorf("a file that was damaged later: bob is %v, and the log says %q", users.Role(context.Background(), "bob", "bob's"), &log)
-	}
+	return file
 }
 
 func write(t *testing.T, path, content string) {
@@ -238,10 +243,7 @@ func BenchmarkRememberedPassword(b *testing.B) {
 	if err := os.WriteFile(path, []byte("bob:"+string(h)), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	users, err := access.NewUsers(access.UsersOptions{Readers: path})
-	if err != nil {
-		b.Fatal(err)
-	}
+	users := access.NewUsers("", "", open(b, path, access.Reader, slog.New(slog.DiscardHandler)))
 	for b.Loop() {
 		users.Role(context.Background(), "bob", "bob's")
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -12,14 +13,16 @@ import (
 	"opendev.org/zuul/zuul-registry/server/reload"
 )
 
-// htpasswd is a file of users and bcrypt hashes, as Apache's htpasswd -B writes
-// it.
-type htpasswd struct {
+// Htpasswd is a file of users and bcrypt hashes, as Apache's htpasswd -B writes
+// it. It is read again when it changes. Make it with OpenHtpasswd.
+type Htpasswd struct {
 	role   Role
+	log    *slog.Logger
 	hashes *reload.Value[map[string]string] // by user
 }
 
-func openHtpasswd(path string, role Role) (htpasswd, error) {
+// OpenHtpasswd reads a file of users who have the role.
+func OpenHtpasswd(path string, role Role, log *slog.Logger) (*Htpasswd, error) {
 	hashes, err := reload.Open(func() (map[string]string, error) {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -29,9 +32,19 @@ func openHtpasswd(path string, role Role) (htpasswd, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		log.Info("users read", "path", path, "users", len(hashes))
 		return hashes, nil
 	}, path)
-	return htpasswd{role, hashes}, err
+	return &Htpasswd{role, log, hashes}, err
+}
+
+// hash is the user's, or empty.
+func (h *Htpasswd) hash(user string) string {
+	hashes, err := h.hashes.Get()
+	if err != nil {
+		h.log.Error("users cannot be read, those of before go on", "error", err)
+	}
+	return hashes[user]
 }
 
 func parseHtpasswd(content []byte) (map[string]string, error) {

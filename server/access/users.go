@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -17,8 +16,7 @@ import (
 // htpasswd files, which are read again when they change. Make it with NewUsers.
 type Users struct {
 	writer, password [sha256.Size]byte // of the configured writer
-	files            []htpasswd        // those of the higher role first
-	log              *slog.Logger
+	files            []*Htpasswd
 
 	comparing chan struct{} // takes a value during a bcrypt comparison: one at a time, so that guessing cannot have all processors
 
@@ -39,33 +37,13 @@ const (
 	rememberMost = 1000 // credentials
 )
 
-// UsersOptions are the settings of NewUsers.
-type UsersOptions struct {
-	Writer, Password string
-	Writers, Readers string // paths of htpasswd files; empty for none
-	Log              *slog.Logger
-}
-
-// NewUsers reads the htpasswd files.
-func NewUsers(o UsersOptions) (*Users, error) {
-	u := &Users{
-		writer: sha256.Sum256([]byte(o.Writer)), password: sha256.Sum256([]byte(o.Password)),
-		log: o.Log, key: []byte(rand.Text()), verified: map[[sha256.Size]byte]verified{}, comparing: make(chan struct{}, 1),
+// NewUsers makes the users of a writer and of files. Of a user in several, the
+// first file counts whose password is given.
+func NewUsers(writer, password string, files ...*Htpasswd) *Users {
+	return &Users{
+		writer: sha256.Sum256([]byte(writer)), password: sha256.Sum256([]byte(password)), files: files,
+		key: []byte(rand.Text()), verified: map[[sha256.Size]byte]verified{}, comparing: make(chan struct{}, 1),
 	}
-	for _, f := range []struct {
-		path string
-		role Role
-	}{{o.Writers, Writer}, {o.Readers, Reader}} {
-		if f.path == "" {
-			continue
-		}
-		file, err := openHtpasswd(f.path, f.role)
-		if err != nil {
-			return nil, err
-		}
-		u.files = append(u.files, file)
-	}
-	return u, nil
 }
 
 // Role is what the user may do, given the password: Nobody if it is wrong.
@@ -75,11 +53,7 @@ func (u *Users) Role(ctx context.Context, user, password string) Role {
 		return Writer
 	}
 	for _, f := range u.files {
-		hashes, err := f.hashes.Get()
-		if err != nil {
-			u.log.Error("htpasswd file cannot be read, what was read before holds", "error", err)
-		}
-		if hash := hashes[user]; hash != "" && u.matches(ctx, user, password, hash) {
+		if hash := f.hash(user); hash != "" && u.matches(ctx, user, password, hash) {
 			return f.role
 		}
 	}

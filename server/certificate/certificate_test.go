@@ -76,7 +76,7 @@ func shake(address string, c *tls.Config) error {
 
 func load(t *testing.T, f certificate.Files, log io.Writer) getCertificate {
 	t.Helper()
-	get, err := certificate.Load(f, slog.New(slog.NewTextHandler(log, nil)))
+	get, err := certificate.Load(f, hosts, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +101,23 @@ func TestCreatedCertificateIsTrusted(t *testing.T) {
 	}
 	if info, err := os.Stat(f.Key); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key's mode is %v, %v; want 0600", info.Mode(), err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	f := files(t)
+	ensure(t, f)
+	for _, tt := range []struct {
+		hosts []string
+		warns bool
+	}{{hosts, false}, {append(hosts, "elsewhere.test"), true}} {
+		var log bytes.Buffer
+		if _, err := certificate.Load(f, tt.hosts, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if warns := strings.Contains(log.String(), "host=elsewhere.test"); warns != tt.warns {
+			t.Errorf("for %q the log says %s", tt.hosts, &log)
+		}
 	}
 }
 

@@ -81,6 +81,9 @@ func create(f Files, hosts []string) error {
 	return nil
 }
 
+// ourName is the common name of the certificates that are made here.
+const ourName = "zuul-registry"
+
 // describe makes the certificate its own authority, so that one file is what
 // clients need to trust it.
 func describe(hosts []string) (*x509.Certificate, error) {
@@ -91,7 +94,7 @@ func describe(hosts []string) (*x509.Certificate, error) {
 	now := time.Now()
 	c := &x509.Certificate{
 		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: "zuul-registry"},
+		Subject:               pkix.Name{CommonName: ourName},
 		NotBefore:             now.Add(-time.Hour), // for clients whose clock is behind
 		NotAfter:              now.Add(validity),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,

@@ -2,8 +2,10 @@ package certificate
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/reload"
 )
@@ -11,13 +13,15 @@ import (
 // Load reads a certificate and its key, and returns what tls.Config takes as
 // GetCertificate: the certificate as its files are at each handshake. While they
 // cannot be used, which may be when they are being replaced, the one before
-// goes on.
-func Load(f Files, log *slog.Logger) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+// goes on. What clients will not like about it is logged.
+func Load(f Files, hosts []string, log *slog.Logger) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
 	current, err := reload.Open(func() (*tls.Certificate, error) {
 		pair, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
 		if err != nil {
 			return nil, fmt.Errorf("%s and %s: %w", f.Certificate, f.Key, err)
 		}
+		log.Info("certificate read", "path", f.Certificate, "until", pair.Leaf.NotAfter)
+		warn(pair.Leaf, hosts, log)
 		return &pair, nil
 	}, f.Certificate, f.Key)
 	if err != nil {
@@ -30,4 +34,21 @@ func Load(f Files, log *slog.Logger) (func(*tls.ClientHelloInfo) (*tls.Certifica
 		}
 		return c, nil
 	}, nil
+}
+
+// soon is when a certificate's end is worth a warning.
+const soon = 14 * 24 * time.Hour
+
+func warn(c *x509.Certificate, hosts []string, log *slog.Logger) {
+	if left := time.Until(c.NotAfter); left < soon {
+		log.Warn("certificate has ended, or will soon", "until", c.NotAfter)
+	}
+	if c.Subject.CommonName != ourName {
+		return // names of another's making are not ours to judge
+	}
+	for _, host := range hosts {
+		if c.VerifyHostname(host) != nil {
+			log.Warn("certificate is not good for a host: remove it and its key to have a new one made", "host", host)
+		}
+	}
 }

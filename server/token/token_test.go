@@ -2,7 +2,6 @@ package token_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,11 +20,7 @@ const secret = "a secret of thirty-two characters"
 
 func service(t *testing.T, anonymousRead bool) *token.Service {
 	t.Helper()
-	users, err := access.NewUsers(access.UsersOptions{Writer: "zuul", Password: "right", Log: slog.Default()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &token.Service{Secret: []byte(secret), Lifetime: time.Hour, Users: users, AnonymousRead: anonymousRead}
+	return &token.Service{Secret: []byte(secret), Lifetime: time.Hour, Users: access.NewUsers("zuul", "right"), AnonymousRead: anonymousRead}
 }
 
 // ask asks for a token and returns it with its scope.

@@ -56,7 +56,9 @@ func (t *tally) begin(status int) {
 func (t *tally) Write(p []byte) (int, error) {
 	t.begin(http.StatusOK)
 	n, err := t.ResponseWriter.Write(p)
-	t.sent += int64(n)
+	if t.request.Method != http.MethodHead { // of which nothing is sent
+		t.sent += int64(n)
+	}
 	return n, err
 }
 
