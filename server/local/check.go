@@ -157,7 +157,8 @@ func (r reader) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
-// record compares a manifest with what it refers to.
+// record compares a manifest with what it refers to: under its digest, and not
+// again under each of its tags.
 func (c *check) record(ctx context.Context, area, name string) error {
 	repository, last := path.Split(name)
 	repo := oci.Name{Area: area, Repository: path.Clean(repository)}
@@ -167,7 +168,7 @@ func (c *check) record(ctx context.Context, area, name string) error {
 		c.fault(object, "is neither a tag nor a digest")
 		return nil
 	}
-	m, err := c.registry.GetManifest(ctx, repo, ref)
+	t, err := c.registry.resolve(ctx, repo, ref)
 	if errors.Is(err, oci.ManifestUnknown) {
 		return nil // deleted meanwhile
 	}
@@ -175,18 +176,31 @@ func (c *check) record(ctx context.Context, area, name string) error {
 		c.fault(object, "%v", err)
 		return nil
 	}
-	if ref.IsDigest() && m.Digest != ref.Digest {
-		c.fault(object, "names another manifest, %s", m.Digest)
+	if ref.IsDigest() && t.Digest != ref.Digest {
+		c.fault(object, "names another manifest, %s", t.Digest)
+		return nil
 	}
-	refs, err := oci.ParseReferences(m.Content)
-	if err == nil {
-		err = c.registry.complete(ctx, repo, refs)
+	if _, err := c.registry.driver.Stat(ctx, digestName(repo, t.Digest)); !ref.IsDigest() && err == nil {
+		return nil
 	}
+	return c.manifest(ctx, repo, object, t.Digest)
+}
+
+func (c *check) manifest(ctx context.Context, name oci.Name, object string, d oci.Digest) error {
+	refs, err := c.registry.references(ctx, name.Area, d)
+	if err != nil {
+		c.fault(object, "its manifest cannot be read: %v", err)
+		return nil
+	}
+	missing, err := c.registry.missing(ctx, name, refs)
 	if err != nil {
 		c.fault(object, "%v", err)
 		return nil
 	}
-	return c.sizes(ctx, repo, object, refs)
+	for _, m := range missing {
+		c.fault(object, "refers to %s, which is not there", m)
+	}
+	return c.sizes(ctx, name, object, refs)
 }
 
 // sizes compares what a manifest says of its blobs' sizes.

@@ -87,8 +87,8 @@ func (s *shop) faults() []string {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if done < 3 {
-		s.Errorf("progress was reported %d times: there are two blobs and two records", done)
+	if done < 2 {
+		s.Errorf("progress was reported %d times: there are more objects", done)
 	}
 	return slices.Compact(found)
 }
@@ -104,12 +104,17 @@ func TestCheckFinds(t *testing.T) {
 			func(s *shop) []string { return []string{s.blob(s.config)} }},
 		"a shortened blob": {func(s *shop) { s.write(s.blob(s.config), "{") },
 			func(s *shop) []string {
-				return []string{s.blob(s.config), s.record("latest"), s.record(s.image.String())}
+				return []string{s.blob(s.config), s.record(s.image.String())}
 			}},
 		"a lost blob": {func(s *shop) { _ = os.RemoveAll(filepath.Dir(s.blob(s.config))) },
-			func(s *shop) []string { return []string{s.record("latest"), s.record(s.image.String())} }},
+			func(s *shop) []string { return []string{s.record(s.image.String())} }},
 		"a lost manifest": {func(s *shop) { _ = os.RemoveAll(filepath.Dir(s.blob(s.image))) },
-			func(s *shop) []string { return []string{s.record("latest"), s.record(s.image.String())} }},
+			func(s *shop) []string { return []string{s.record(s.image.String())} }},
+		"a lost manifest that only a tag names": {func(s *shop) {
+			_ = os.Remove(s.record(s.image.String()))
+			_ = os.RemoveAll(filepath.Dir(s.blob(s.image)))
+		},
+			func(s *shop) []string { return []string{s.record("latest")} }},
 		"a damaged record": {func(s *shop) { s.write(s.record("latest"), "{") },
 			func(s *shop) []string { return []string{s.record("latest")} }},
 		"a record of no manifest": {func(s *shop) { s.write(s.record("latest"), "{}") },

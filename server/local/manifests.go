@@ -150,39 +150,41 @@ func (r *Registry) putReferrer(ctx context.Context, name oci.Name, m oci.Manifes
 
 // complete asserts that what a manifest needs is there.
 func (r *Registry) complete(ctx context.Context, name oci.Name, refs oci.References) error {
-	missing := map[string]bool{}
-	miss := func(d oci.Descriptor, err error) error {
-		if errors.Is(err, oci.BlobUnknown) || errors.Is(err, oci.ManifestUnknown) {
-			missing[d.Digest.String()] = true
-			return nil
-		}
+	missing, err := r.missing(ctx, name, refs)
+	if err != nil || len(missing) == 0 {
 		return err
 	}
+	const most = 10
+	named := missing[:min(len(missing), most)]
+	fault := oci.Errorf(oci.ManifestBlobUnknown, "the manifest refers to %d blobs or manifests that are not here, and have to be pushed first: %s",
+		len(missing), strings.Join(named, ", "))
+	fault.Detail = map[string][]string{"missing": named}
+	return fault
+}
+
+// missing names the blobs and manifests that a manifest needs and that are not
+// there, each once.
+func (r *Registry) missing(ctx context.Context, name oci.Name, refs oci.References) ([]string, error) {
+	missing := map[string]bool{}
 	for _, b := range refs.Blobs {
 		if b.IsNonDistributable() {
 			continue
 		}
 		_, err := r.StatBlob(ctx, name, b.Digest)
-		if err := miss(b, err); err != nil {
-			return err
+		if err != nil && !errors.Is(err, oci.BlobUnknown) {
+			return nil, err
 		}
+		missing[b.Digest.String()] = err != nil
 	}
 	for _, m := range refs.Manifests {
 		_, err := r.resolve(ctx, name, oci.Reference{Digest: m.Digest})
-		if err := miss(m, err); err != nil {
-			return err
+		if err != nil && !errors.Is(err, oci.ManifestUnknown) {
+			return nil, err
 		}
+		missing[m.Digest.String()] = missing[m.Digest.String()] || err != nil
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	const most = 10
-	named := slices.Sorted(maps.Keys(missing))
-	named = named[:min(len(named), most)]
-	fault := oci.Errorf(oci.ManifestBlobUnknown, "the manifest refers to %d blobs or manifests that are not here, and have to be pushed first: %s",
-		len(missing), strings.Join(named, ", "))
-	fault.Detail = map[string][]string{"missing": named}
-	return fault
+	maps.DeleteFunc(missing, func(_ string, is bool) bool { return !is })
+	return slices.Sorted(maps.Keys(missing)), nil
 }
 
 // references reads what a stored manifest names. Whatever is wrong with it is a
