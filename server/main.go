@@ -39,7 +39,7 @@ func commands() []command {
 		{"serve", "run the registry (what is done without a command)", (*program).serve},
 		{"check", "read the whole store and print each fault", (*program).check},
 		{"certificate", "write a self-signed certificate and key, unless they exist", (*program).certificate},
-		{"config", "print every variable: name, meaning, default, value in force", (*program).config},
+		{"config", "print every variable with its meaning, its default and the value in force", (*program).config},
 		{"health", "ask the registry running here whether it is well", (*program).health},
 		{"version", "print the version", (*program).version},
 		{"help", "print this", (*program).help},

@@ -100,7 +100,7 @@ func TestLostUpload(t *testing.T) {
 		"gone":    os.Remove,
 		"shorter": func(path string) error { return os.Truncate(path, 3) },
 	} {
-		for _, next := range []string{"Append", "Commit"} {
+		for _, next := range []string{"Append", "Commit", "Commit by another algorithm"} {
 			t.Run(what+", then "+next, func(t *testing.T) {
 				s := newShop(t)
 				u, err := s.StartUpload(ctx, s.name())
@@ -120,10 +120,13 @@ func TestLostUpload(t *testing.T) {
 				if u, err = s.ResumeUpload(ctx, s.name(), u.ID()); err != nil {
 					t.Fatal(err)
 				}
-				if next == "Append" {
+				switch next {
+				case "Append":
 					err = u.Append(ctx, 7, strings.NewReader(", more"))
-				} else {
+				case "Commit":
 					_, err = u.Commit(ctx, oci.SHA256.Sum([]byte("content")))
+				default:
+					_, err = u.Commit(ctx, oci.SHA512.Sum([]byte("content")))
 				}
 				if !errors.Is(err, oci.BlobUploadUnknown) {
 					t.Errorf("%s: %v, want BLOB_UPLOAD_UNKNOWN", next, err)

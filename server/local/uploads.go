@@ -173,11 +173,8 @@ func (u *upload) Commit(ctx context.Context, d oci.Digest) (oci.Descriptor, erro
 	if err != nil && !errors.Is(err, oci.BlobUnknown) {
 		return oci.Descriptor{}, err
 	}
-	if known { // somebody else has pushed it, perhaps from this very upload
-		if err := u.Cancel(ctx); !errors.Is(err, oci.BlobUploadUnknown) {
-			return blob, err
-		}
-		return blob, nil
+	if known { // somebody else has pushed it
+		return blob, u.Cancel(ctx)
 	}
 	return blob, u.become(ctx, blobName(u.name.Area, d))
 }
@@ -207,6 +204,9 @@ func (u *upload) digest(ctx context.Context, a oci.Algorithm) (oci.Digest, error
 			return oci.Digest{}, err
 		}
 		_, err = io.CopyN(h, reader{ctx, f}, p.Size)
+		if errors.Is(err, io.EOF) {
+			err = fs.ErrNotExist
+		}
 		if err = errors.Join(err, f.Close()); err != nil {
 			return oci.Digest{}, err
 		}
@@ -221,10 +221,12 @@ func (u *upload) Cancel(ctx context.Context) error {
 	defer u.done()
 	ctx = context.WithoutCancel(ctx)
 	if u.stored {
-		// Without its state, another process has finished it, and the parts
-		// are an object's.
-		if _, err := u.registry.driver.Stat(ctx, u.object()); err != nil {
-			return u.orUnknown(err)
+		_, err := u.registry.driver.Stat(ctx, u.object())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // another process has finished it, and the parts are an object's
+		}
+		if err != nil {
+			return err
 		}
 	}
 	var faults []error
