@@ -36,9 +36,10 @@ func newServer(c config.Config, log *slog.Logger, handler http.Handler) (*server
 			defer s.active.Done()
 			handler.ServeHTTP(w, r)
 		}),
-		ReadHeaderTimeout: time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // handshakes of scanners, mostly
+		ReadHeaderTimeout:            time.Minute,
+		DisableGeneralOptionsHandler: true, // which would answer past ours
+		IdleTimeout:                  2 * time.Minute,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug), // handshakes of scanners, mostly
 		// Go's HTTP/2 costs about twice the processor time of HTTP/1.1 on
 		// pulls, and clients open several connections anyway.
 		Protocols: new(http.Protocols),

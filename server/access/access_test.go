@@ -80,7 +80,7 @@ func refusal(err error) oci.Code {
 }
 
 func token(actions ...string) access.Grant {
-	return access.Grant{User: "u", Authenticated: true,
+	return access.Grant{User: "u", Authenticated: true, ByToken: true,
 		Scopes: []access.Scope{{Type: access.TypeRepository, Name: "org/app", Actions: actions}}}
 }
 

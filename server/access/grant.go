@@ -38,6 +38,7 @@ const everything = "*"
 type Grant struct {
 	User          string // empty for nobody
 	Authenticated bool   // good credentials or a good token came along
+	ByToken       bool   // it was a token, which may allow less than its user may
 	Scopes        []Scope
 	Refused       string // why the credentials are worth less than none; empty if they are not
 }
@@ -101,10 +102,10 @@ func (g Grant) allows(resourceType, name, action string) error {
 		return nil
 	case !g.Authenticated:
 		return oci.Errorf(oci.Unauthorized, "authentication is required: %s %s:%s", action, resourceType, name)
-	case len(g.actions(resourceType, everything)) > 0: // a user with a role, not a token
-		return oci.Errorf(oci.Denied, "user %s may not %s %s", g.User, action, name)
+	case g.ByToken:
+		return oci.Errorf(oci.Unauthorized, "the token is not good for %s %s:%s", action, resourceType, name)
 	}
-	return oci.Errorf(oci.Unauthorized, "the token is not good for %s %s:%s", action, resourceType, name)
+	return oci.Errorf(oci.Denied, "user %s may not %s %s", g.User, action, name)
 }
 
 type contextKey struct{}

@@ -25,7 +25,7 @@ func (h *handler) putManifest(w http.ResponseWriter, r *http.Request, t target) 
 	if err := h.registry.PutManifest(r.Context(), t.name, m, pushed...); err != nil {
 		return err
 	}
-	refs, err := oci.ParseReferences(m.Content)
+	refs, err := m.References()
 	if err != nil {
 		return err
 	}

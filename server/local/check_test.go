@@ -100,6 +100,8 @@ func TestCheckFinds(t *testing.T) {
 		want   func(s *shop) []string
 	}{
 		"nothing in a sound store": {func(*shop) {}, func(*shop) []string { return nil }},
+		"nothing where a push ended before its blob": {func(s *shop) { _ = os.Mkdir(filepath.Dir(s.blob(other)), 0o755) },
+			func(*shop) []string { return nil }},
 		"changed content": {func(s *shop) { s.write(s.blob(s.config), "[]") },
 			func(s *shop) []string { return []string{s.blob(s.config)} }},
 		"a shortened blob": {func(s *shop) { s.write(s.blob(s.config), "{") },

@@ -150,3 +150,48 @@ func (s *shop) glob(pattern string) []string {
 	}
 	return found
 }
+
+// A referrer is listed when its manifest is there, and not when a push or a
+// deletion has ended half way.
+func TestHalfPushedReferrerIsNotListed(t *testing.T) {
+	s := newShop(t)
+	path := filepath.Join(s.root, "_local/referrers/org/app", s.config.String(), s.image.String())
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.write(path, `{"digest":"`+s.image.String()+`"}`)
+	list := func() (n int) {
+		for _, err := range s.Referrers(ctx, s.name(), s.config) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	if n := list(); n != 1 {
+		t.Errorf("%d referrers, want 1", n)
+	}
+	if err := os.Remove(s.record(s.image.String())); err != nil {
+		t.Fatal(err)
+	}
+	if n := list(); n != 0 {
+		t.Errorf("%d referrers without the manifest, want none", n)
+	}
+}
+
+func TestReady(t *testing.T) {
+	s := newShop(t)
+	if err := s.Ready(ctx); err != nil {
+		t.Errorf("a sound store: %v", err)
+	}
+	if err := os.RemoveAll(s.root); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(s.root, 0o700); err != nil { // a mount point without its volume
+		t.Fatal(err)
+	}
+	if err := s.Ready(ctx); err == nil {
+		t.Error("a store that is gone is ready")
+	}
+}

@@ -104,8 +104,11 @@ func (r *Registry) Referrers(ctx context.Context, name oci.Name, subject oci.Dig
 			if err == nil {
 				d, err = r.referrer(ctx, path.Join(referrersOf(name, subject), e.Name))
 			}
+			if err == nil {
+				_, err = r.driver.Stat(ctx, digestName(name, d.Digest))
+			}
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // deleted meanwhile
+				continue // half pushed, or deleted meanwhile
 			}
 			if !yield(d, err) || err != nil {
 				return

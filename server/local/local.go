@@ -32,10 +32,11 @@ func New(d storage.Driver) *Registry { return &Registry{driver: d} }
 
 // Ready tries whether the store can be reached.
 func (r *Registry) Ready(ctx context.Context) error {
-	for _, err := range r.driver.List(ctx, ".", "") {
-		return err
+	_, err := r.driver.Stat(ctx, uploadName(oci.LocalArea, "none"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // orUnknown turns the store's word for what is not there into the registry's.

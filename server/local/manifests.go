@@ -95,7 +95,7 @@ func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Refer
 // PutManifest stores the body first and what leads to it last, so that nothing
 // ever refers to what is not there.
 func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifest, tags ...oci.Tag) error {
-	refs, err := oci.ParseReferences(m.Content)
+	refs, err := m.References()
 	if err != nil {
 		return err
 	}
@@ -111,13 +111,13 @@ func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifes
 	if err != nil {
 		return err
 	}
-	if err := r.put(ctx, digestName(name, m.Digest), text, storage.Durable); err != nil {
-		return err
-	}
-	if refs.Subject != nil {
+	if refs.Subject != nil { // which is listed only with the digest there
 		if err := r.putReferrer(ctx, name, m, refs); err != nil {
 			return err
 		}
+	}
+	if err := r.put(ctx, digestName(name, m.Digest), text, storage.Durable); err != nil {
+		return err
 	}
 	for _, t := range tags {
 		if err := r.put(ctx, tagName(name, t), text, storage.Durable); err != nil {
@@ -227,10 +227,10 @@ func (r *Registry) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Re
 			return err
 		}
 	}
-	if err := r.deleteReferrer(ctx, name, ref.Digest); err != nil {
+	if err := r.driver.Delete(ctx, recordName(name, ref)); err != nil {
 		return err
 	}
-	return r.driver.Delete(ctx, recordName(name, ref))
+	return r.deleteReferrer(ctx, name, ref.Digest)
 }
 
 func (r *Registry) deleteReferrer(ctx context.Context, name oci.Name, d oci.Digest) error {

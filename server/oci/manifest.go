@@ -60,7 +60,9 @@ func (d Descriptor) IsNonDistributable() bool { return slices.Contains(nonDistri
 // Manifest is a manifest as it was pushed, byte for byte.
 type Manifest struct {
 	Descriptor
-	Content []byte
+	Content []byte // not to be changed
+
+	references *References // nil where they have not been read
 }
 
 // NewManifest describes content that somebody calls a manifest of mediaType
@@ -78,7 +80,16 @@ func NewManifest(mediaType string, content []byte, a Algorithm) (Manifest, error
 		return Manifest{}, err
 	}
 	d := Descriptor{MediaType: mediaType, Digest: a.Sum(content), Size: int64(len(content))}
-	return Manifest{Descriptor: d, Content: content}, nil
+	refs := fields.references()
+	return Manifest{d, content, &refs}, nil
+}
+
+// References is what the manifest names.
+func (m Manifest) References() (References, error) {
+	if m.references != nil {
+		return *m.references, nil
+	}
+	return ParseReferences(m.Content)
 }
 
 // References is what a manifest names, and how it is listed among those that
@@ -98,16 +109,20 @@ func ParseReferences(content []byte) (References, error) {
 	if err != nil {
 		return References{}, err
 	}
+	return fields.references(), nil
+}
+
+func (f manifestFields) references() References {
 	refs := References{
-		Manifests: fields.Manifests, Subject: fields.Subject,
-		ArtifactType: fields.ArtifactType, Annotations: fields.Annotations,
+		Manifests: f.Manifests, Subject: f.Subject,
+		ArtifactType: f.ArtifactType, Annotations: f.Annotations,
 	}
-	if fields.Config != nil {
-		refs.Blobs = append(refs.Blobs, *fields.Config)
-		refs.ArtifactType = cmp.Or(refs.ArtifactType, fields.Config.MediaType)
+	if f.Config != nil {
+		refs.Blobs = append(refs.Blobs, *f.Config)
+		refs.ArtifactType = cmp.Or(refs.ArtifactType, f.Config.MediaType)
 	}
-	refs.Blobs = append(append(refs.Blobs, fields.Layers...), fields.Blobs...)
-	return refs, nil
+	refs.Blobs = append(append(refs.Blobs, f.Layers...), f.Blobs...)
+	return refs
 }
 
 // manifestFields are the fields of all kinds of manifests that matter here.
@@ -137,14 +152,6 @@ func parseManifest(content []byte) (manifestFields, error) {
 		}
 	}
 	return f, nil
-}
-
-// UnmarshalJSON reads a descriptor.
-func (d *Descriptor) UnmarshalJSON(text []byte) error {
-	return unmarshalExactly(text, map[string]any{
-		"mediaType": &d.MediaType, "digest": &d.Digest, "size": &d.Size,
-		"artifactType": &d.ArtifactType, "annotations": &d.Annotations,
-	})
 }
 
 // unmarshalExactly reads fields of a JSON object. Names that differ from theirs

@@ -76,7 +76,7 @@ func (s *Service) Identify(r *http.Request) access.Grant {
 		if err != nil {
 			return access.Grant{Refused: err.Error()}
 		}
-		return access.Grant{User: c.Subject, Authenticated: true, Scopes: c.Access}
+		return access.Grant{User: c.Subject, Authenticated: true, ByToken: true, Scopes: c.Access}
 	}
 	user, password, ok := r.BasicAuth()
 	if !ok {

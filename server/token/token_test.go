@@ -129,6 +129,11 @@ func TestTokensAreGoodForWhatTheySay(t *testing.T) {
 	if g.User != "zuul" || !g.Authenticated || g.Refused != "" || len(g.Scopes) != 1 || g.Scopes[0].Name != "org/app" {
 		t.Errorf("the token gives %+v", g)
 	}
+	renewal := get("scope=repository:org/app:pull,push", "", "")
+	renewal.Header.Set("Authorization", "Bearer "+text)
+	if _, scope, err := ask(s, renewal); err == nil {
+		t.Errorf("a token buys another one for %q", scope)
+	}
 	other := service(t, false)
 	if g := other.Identify(bearer(text)); g.Refused != "" {
 		t.Errorf("a replica with the same secret refuses: %s", g.Refused)

@@ -103,6 +103,9 @@ func (c *chain) record(r *http.Request, t *tally, d time.Duration) {
 		slog.String("user", access.GrantOf(r.Context()).User),
 		slog.String("client", tool(r.UserAgent())),
 		slog.String("address", clip(r.RemoteAddr)))
+	if t.cut != nil {
+		attrs = append(attrs, slog.Any("cut", t.cut))
+	}
 	c.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 

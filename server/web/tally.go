@@ -20,6 +20,7 @@ type tally struct {
 
 	status         int // 0: nothing was written yet
 	sent, received int64
+	cut            error // why not all could be sent
 }
 
 func newTally(w http.ResponseWriter, r *http.Request, idle time.Duration) *tally {
@@ -59,12 +60,20 @@ func (t *tally) Write(p []byte) (int, error) {
 	if t.request.Method != http.MethodHead { // of which nothing is sent
 		t.sent += int64(n)
 	}
+	t.note(err)
 	return n, err
+}
+
+// note keeps the first fault of sending.
+func (t *tally) note(err error) {
+	if t.cut == nil {
+		t.cut = err
+	}
 }
 
 // piece is how much of a file is sent between two looks at the clock. A client
 // that takes less in the idle time is given up.
-const piece = 1 << 20
+const piece = 256 << 10
 
 // buffers are for TLS, which cannot send a file by itself, and encrypts large
 // writes at less cost than small ones.
@@ -87,6 +96,7 @@ func (t *tally) ReadFrom(src io.Reader) (int64, error) {
 		next := io.LimitedReader{R: file, N: min(part.N, piece)}
 		n, err := to.ReadFrom(&next)
 		t.sent, part.N = t.sent+n, part.N-n
+		t.note(err)
 		if err != nil || n == 0 {
 			return t.sent - before, err
 		}

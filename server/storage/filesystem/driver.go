@@ -40,7 +40,7 @@ type Driver struct {
 	sync        bool
 	owner       *os.File // holds the lock on the root; nil when attached
 	directories pending
-	listings    listings
+	listings    *listings
 }
 
 // New takes possession of a store: no other process may, as long as this one
@@ -58,8 +58,7 @@ func New(o Options) (*Driver, error) {
 		return nil, err
 	}
 	// What a process before this one was writing, nobody will finish.
-	mark := filepath.Join(d.root, scratch)
-	if err := errors.Join(os.RemoveAll(mark), os.Mkdir(mark, 0o700)); err != nil {
+	if err := os.RemoveAll(filepath.Join(d.root, scratch)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if !o.Sync {
@@ -77,7 +76,14 @@ func (d *Driver) miss(err error) error {
 	if d.owner == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, gone := os.Stat(filepath.Join(d.root, scratch)); gone != nil {
+	mine, gone := d.owner.Stat()
+	if gone == nil {
+		var there fs.FileInfo
+		if there, gone = os.Stat(d.root); gone == nil && !os.SameFile(mine, there) {
+			gone = fmt.Errorf("%s is another directory now", d.root)
+		}
+	}
+	if gone != nil {
 		return fmt.Errorf("the store is gone: %v", gone)
 	}
 	return err
@@ -109,14 +115,14 @@ func Attach(root string) (*Driver, error) {
 	if _, err := os.Stat(absolute); err != nil {
 		return nil, err
 	}
-	return &Driver{root: absolute, directories: pending{off: true}}, nil
+	return &Driver{root: absolute, directories: pending{off: true}, listings: newListings()}, nil
 }
 
 // Close gives the store up.
 func (d *Driver) Close() error { return d.owner.Close() }
 
-// scratch holds the files of Puts that are under way, and is there as long as the
-// store is. No object is called so: areas are hosts or begin with "_".
+// scratch holds the files of Puts that are under way. No object is called so:
+// areas are hosts or begin with "_".
 const scratch = ".put"
 
 func (d *Driver) path(name string) (string, error) {

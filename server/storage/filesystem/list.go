@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
@@ -38,21 +36,25 @@ func (d *Driver) entries(directory string) ([]storage.Entry, error) {
 		return nil, err
 	}
 	entries, err := d.listings.read(p)
-	if err = d.miss(err); p != d.root && errors.Is(err, fs.ErrNotExist) {
+	if err = d.miss(err); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return entries, err
 }
 
 // listings keeps large directories while they are unchanged: a listing that is
-// read in pages reads the directory once, and however many ask at a time, it is
-// in memory once. The zero value has none.
+// read in pages reads the directory once.
 type listings struct {
-	reading singleflight.Group
+	reading chan struct{} // takes a value while a directory is read: they may be large
 
 	mu      sync.Mutex
 	kept    map[string]listing
 	entries int // of all that are kept
+}
+
+func newListings() *listings {
+	const atOnce = 2
+	return &listings{reading: make(chan struct{}, atOnce), kept: map[string]listing{}}
 }
 
 // listing is a directory as it was.
@@ -71,40 +73,45 @@ const (
 )
 
 func (l *listings) read(dir string) ([]storage.Entry, error) {
+	if entries, err := l.get(dir); entries != nil || err != nil {
+		return entries, err
+	}
+	l.reading <- struct{}{}
+	defer func() { <-l.reading }()
+	if entries, err := l.get(dir); entries != nil || err != nil { // somebody else was first
+		return entries, err
+	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, err
 	}
-	if entries, ok := l.get(dir, info.ModTime()); ok {
-		return entries, nil
+	unsettled := time.Since(info.ModTime()) < settled
+	entries, err := readDirectory(dir)
+	if err == nil && !unsettled {
+		l.keep(dir, listing{info.ModTime(), entries})
 	}
-	if time.Since(info.ModTime()) < settled {
-		return readDirectory(dir)
-	}
-	entries, err, _ := l.reading.Do(dir+info.ModTime().String(), func() (any, error) {
-		entries, err := readDirectory(dir)
-		if err == nil {
-			l.keep(dir, listing{info.ModTime(), entries})
-		}
-		return entries, err
-	})
-	return entries.([]storage.Entry), err
+	return entries, err
 }
 
-func (l *listings) get(dir string, modified time.Time) ([]storage.Entry, bool) {
+// get is the listing that is kept, if the directory is still the same.
+func (l *listings) get(dir string) ([]storage.Entry, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	kept, ok := l.kept[dir]
-	return kept.entries, ok && kept.modified.Equal(modified)
+	l.mu.Unlock()
+	if !ok {
+		return nil, nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil || !info.ModTime().Equal(kept.modified) {
+		return nil, err
+	}
+	return kept.entries, nil
 }
 
 // keep keeps a listing that is worth it, and makes room by dropping any others.
 func (l *listings) keep(dir string, next listing) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.kept == nil {
-		l.kept = map[string]listing{}
-	}
 	l.entries -= len(l.kept[dir].entries)
 	delete(l.kept, dir)
 	if len(next.entries) < worthKeeping {
@@ -125,7 +132,7 @@ func (l *listings) keep(dir string, next listing) {
 func readDirectory(dir string) ([]storage.Entry, error) {
 	found, err := os.ReadDir(dir)
 	if err != nil {
-		return []storage.Entry(nil), err
+		return nil, err
 	}
 	entries := make([]storage.Entry, 0, len(found))
 	for _, e := range found {

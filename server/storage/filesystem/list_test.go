@@ -74,7 +74,7 @@ func TestListingIsKept(t *testing.T) {
 }
 
 func TestListingsAreBounded(t *testing.T) {
-	var l listings
+	l := newListings()
 	for i := range 5 {
 		l.keep(fmt.Sprint(i), listing{entries: make([]storage.Entry, mostKept/2)})
 	}
