@@ -180,7 +180,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, text string) {
 		if strings.Contains(name, "_FILE") {
-			t.Skip("reads any file")
+			return // it would read any file
 		}
 		c, err := Load([]string{Prefix + name + "=" + text})
 		if err != nil {

@@ -22,6 +22,7 @@ type Driver interface {
 	// closes it.
 	Open(ctx context.Context, name string) (io.ReadSeekCloser, Info, error)
 	// Put stores an object, whole or not at all, in place of what had the name.
+	// After an error the name has what it had, or the new object, whole.
 	Put(ctx context.Context, name string, content io.Reader, d Durability) error
 	// Append stores content behind parts, which an earlier Append under the
 	// same directory returned (none at first), and returns the parts as they

@@ -27,8 +27,8 @@ type Options struct {
 	// BehindProxy: X-Forwarded-* and Forwarded headers are believed, for a
 	// proxy in front sets them.
 	BehindProxy bool
-	// Idle is how long a client may neither send nor take a byte while it has
-	// to.
+	// Idle is how long a client has for the next bytes that it is to send, and
+	// for each piece of an answer that it is to take.
 	Idle time.Duration
 }
 

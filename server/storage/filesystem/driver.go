@@ -66,7 +66,10 @@ func New(o Options) (*Driver, error) {
 	}
 	// It may also have ended between a Concat and the Put that would have
 	// synced its directory.
-	return d, syncFilesystem(d.root)
+	if err := syncFilesystem(d.root); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // miss is the error of what is not there, if it is the object that is missing
@@ -178,8 +181,8 @@ func (d *Driver) Delete(_ context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(p); err != nil {
-		if os.IsNotExist(err) {
+	if err := d.miss(os.Remove(p)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
@@ -207,5 +210,5 @@ func (d *Driver) Touch(_ context.Context, name string) error {
 		return err
 	}
 	now := time.Now()
-	return os.Chtimes(p, now, now)
+	return d.miss(os.Chtimes(p, now, now))
 }

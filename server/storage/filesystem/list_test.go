@@ -100,11 +100,13 @@ func TestGoneStoreIsAFault(t *testing.T) {
 		_, _, open := d.Open(ctx, "many/object")
 		put := d.Put(ctx, "many/object", strings.NewReader(""), storage.Volatile)
 		_, add := d.Append(ctx, "segments", nil, strings.NewReader("x"))
+		remove := d.Delete(ctx, "many/object")
+		touch := d.Touch(ctx, "many/object")
 		var list error
 		for _, err := range d.List(ctx, "many", "") {
 			list = err
 		}
-		for what, err := range map[string]error{"Stat": stat, "Open": open, "Put": put, "Append": add, "List": list} {
+		for what, err := range map[string]error{"Stat": stat, "Open": open, "Put": put, "Append": add, "List": list, "Delete": remove, "Touch": touch} {
 			if err == nil || os.IsNotExist(err) || !strings.Contains(err.Error(), "gone") {
 				t.Errorf("%s (empty root: %v): %v, want a fault", what, empty, err)
 			}

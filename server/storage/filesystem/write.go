@@ -180,7 +180,10 @@ func (d *Driver) rename(from, to string, durable bool) error {
 		} else {
 			err = rename()
 		}
-		if _, gone := os.Lstat(from); err == nil || !errors.Is(err, fs.ErrNotExist) || gone != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if _, gone := os.Lstat(from); gone != nil { // it is not the directory that is missing
 			return err
 		}
 		if err := d.makeDirectory(filepath.Dir(to)); err != nil {
