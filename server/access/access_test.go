@@ -58,7 +58,7 @@ func calls() map[string]call {
 		"GetManifest":    {access.Pull, func(c context.Context, r oci.Registry) error { _, err := r.GetManifest(c, app, ref); return err }},
 		"PutManifest":    {access.Push, func(c context.Context, r oci.Registry) error { return r.PutManifest(c, app, oci.Manifest{}) }},
 		"DeleteManifest": {access.Delete, func(c context.Context, r oci.Registry) error { return r.DeleteManifest(c, app, ref) }},
-		"Repositories":   {"catalog", func(c context.Context, r oci.Registry) error { return first(r.Repositories(c, oci.Name{})) }},
+		"Repositories":   {"catalog", func(c context.Context, r oci.Registry) error { return first(r.Repositories(c, "")) }},
 		"Tags":           {access.Pull, func(c context.Context, r oci.Registry) error { return first(r.Tags(c, app, oci.Tag{})) }},
 		"Referrers":      {access.Pull, func(c context.Context, r oci.Registry) error { return first(r.Referrers(c, app, d)) }},
 	}

@@ -16,7 +16,7 @@ type guard struct{ registry oci.Registry }
 func Guard(r oci.Registry) oci.Registry { return guard{r} }
 
 func may(ctx context.Context, action string, name oci.Name) error {
-	return GrantOf(ctx).allows(TypeRepository, name.String(), action)
+	return GrantOf(ctx).allows(TypeRepository, name.Asked, action)
 }
 
 // MayPush says why the request may not push to a repository. It is for those who
@@ -100,7 +100,7 @@ func (g guard) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Refere
 	return g.registry.DeleteManifest(ctx, name, ref)
 }
 
-func (g guard) Repositories(ctx context.Context, after oci.Name) iter.Seq2[oci.Name, error] {
+func (g guard) Repositories(ctx context.Context, after string) iter.Seq2[oci.Name, error] {
 	if err := GrantOf(ctx).allows(TypeRegistry, Catalog, Any); err != nil {
 		return refused[oci.Name](err)
 	}

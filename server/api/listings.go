@@ -71,13 +71,7 @@ func (h *handler) listRepositories(w http.ResponseWriter, r *http.Request, t tar
 	if err != nil {
 		return err
 	}
-	var after oci.Name
-	if p.last != "" {
-		if after, err = oci.ParseName(p.last); err != nil {
-			return err
-		}
-	}
-	found, err := collect(w, t, p, h.registry.Repositories(r.Context(), after))
+	found, err := collect(w, t, p, h.registry.Repositories(r.Context(), p.last))
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 // Repositories lists the repositories that have a manifest.
-func (r *Registry) Repositories(ctx context.Context, after oci.Name) iter.Seq2[oci.Name, error] {
-	return r.repositories(ctx, oci.LocalArea, after.Repository)
+func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[oci.Name, error] {
+	return r.repositories(ctx, oci.LocalArea, after)
 }
 
 func (r *Registry) repositories(ctx context.Context, area, after string) iter.Seq2[oci.Name, error] {

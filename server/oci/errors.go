@@ -31,6 +31,7 @@ const (
 	Denied              Code = "DENIED"                // the credentials do not suffice
 	Unsupported         Code = "UNSUPPORTED"           // operation not offered, or not now
 	PaginationInvalid   Code = "PAGINATION_NUMBER_INVALID"
+	Unavailable         Code = "UNAVAILABLE" // somebody else's registry does not answer, or not well; from Docker's API
 )
 
 // Error is what every layer reports to the one above; any other error is a

@@ -2,18 +2,27 @@ package oci
 
 import "regexp"
 
-// LocalArea is where one-area registries keep everything.
+// LocalArea is where registries of one area keep everything.
 const LocalArea = "_local"
 
-// Name is a repository of this registry. Make it with ParseName; the zero Name
-// names nothing.
+// Name is a repository of this registry. Package namespace makes it of what a
+// request says; the zero Name names nothing.
 type Name struct {
 	// Area is a part of the registry that shares nothing with other areas: no
 	// blobs, no uploads, no repositories.
 	Area string
-	// Repository is the path of the repository in its area, as in the
-	// distribution specification ("org/app").
+	// Repository is the path of the repository in its area ("org/app").
 	Repository string
+	// Upstream is what the repository shadows; zero for nothing.
+	Upstream Upstream
+	// Asked is the name as the request's path has it, which is what tokens name.
+	Asked string
+}
+
+// Upstream is a repository of somebody else's registry.
+type Upstream struct {
+	Namespace  string // the registry that names stand for: "docker.io"
+	Repository string // its path there: "library/alpine"
 }
 
 const maxNameLength = 255 // as in distribution; clients refuse longer ones
@@ -23,22 +32,34 @@ var namePattern = regexp.MustCompile(`^` + nameComponent + `(/` + nameComponent 
 
 const nameComponent = `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 
-// ParseName makes a Name of a repository's path; one that is not in the
-// specification's grammar is NAME_INVALID.
-func ParseName(repository string) (Name, error) {
-	if len(repository) > maxNameLength {
+// ParseName makes the Name of a path in LocalArea that shadows nothing; a path
+// that is not in the specification's grammar is NAME_INVALID.
+func ParseName(path string) (Name, error) {
+	if len(path) > maxNameLength {
 		return Name{}, Errorf(NameInvalid, "repository name of %d characters: at most %d are allowed",
-			len(repository), maxNameLength)
+			len(path), maxNameLength)
 	}
-	if !namePattern.MatchString(repository) {
+	if !namePattern.MatchString(path) {
 		return Name{}, Errorf(NameInvalid, "malformed repository name %q: components of a-z and 0-9, "+
-			"separated inside by '.', '_', '__' or '-', are joined by '/'", clip(repository))
+			"separated inside by '.', '_', '__' or '-', are joined by '/'", clip(path))
 	}
-	return Name{Area: LocalArea, Repository: repository}, nil
+	return Name{Area: LocalArea, Repository: path, Asked: path}, nil
 }
 
 // IsZero says whether n names nothing.
-func (n Name) IsZero() bool { return n == Name{} }
+func (n Name) IsZero() bool { return n.Repository == "" }
 
-// String is the repository's path.
-func (n Name) String() string { return n.Repository }
+// String is the path by which the registry lists the repository, and by which it
+// can be asked for. It is the same however a request named it.
+func (n Name) String() string {
+	if n.Area == LocalArea || n.IsZero() {
+		return n.Repository
+	}
+	return n.Area + "/" + n.Repository
+}
+
+// IsZero says whether u names nothing.
+func (u Upstream) IsZero() bool { return u == Upstream{} }
+
+// String is the name that people know: "docker.io/library/alpine".
+func (u Upstream) String() string { return u.Namespace + "/" + u.Repository }

@@ -11,8 +11,8 @@ import (
 //
 // Names, digests and references that are well formed but not there are
 // BLOB_UNKNOWN, MANIFEST_UNKNOWN, NAME_UNKNOWN or BLOB_UPLOAD_UNKNOWN. Any method
-// may be UNAUTHORIZED or DENIED. Errors that are not an Error are faults of the
-// server.
+// may be UNAUTHORIZED or DENIED, and UNAVAILABLE where the answer depends on
+// somebody else's registry. Errors that are not an Error are faults of the server.
 type Registry interface {
 	Blobs
 	Uploads
@@ -39,6 +39,10 @@ type Blobs interface {
 type Blob struct {
 	Descriptor
 	Content io.ReadSeekCloser
+	// Verify is set for a blob that is still arriving. It waits until all of it is
+	// here; its error says that the content is not the digest's, or will never be
+	// whole. No answer that was made of the content may end well before that.
+	Verify func(context.Context) error
 }
 
 // Uploads are blobs on their way in.
@@ -99,8 +103,8 @@ type Manifests interface {
 // Listings are what there is. They come in ascending byte order; an error ends
 // them.
 type Listings interface {
-	// Repositories lists the names after a name, or all after the zero Name.
-	Repositories(ctx context.Context, after Name) iter.Seq2[Name, error]
+	// Repositories lists the names, by their String, after a text.
+	Repositories(ctx context.Context, after string) iter.Seq2[Name, error]
 	// Tags lists the tags of a repository after a tag, or all after the zero
 	// Tag. A repository that is not there is NAME_UNKNOWN.
 	Tags(ctx context.Context, name Name, after Tag) iter.Seq2[Tag, error]

@@ -157,7 +157,7 @@ func listTags(t *testing.T, r registry) {
 }
 
 func listRepositories(t *testing.T, r registry) {
-	if got := all(t, r.Repositories(r.ctx, oci.Name{}), oci.Name.String); got != nil {
+	if got := all(t, r.Repositories(r.ctx, ""), oci.Name.String); got != nil {
 		t.Errorf("repositories %q, want none", got)
 	}
 	// Byte order, in which "/" comes after "-" and "." and before digits.
@@ -165,11 +165,11 @@ func listRepositories(t *testing.T, r registry) {
 	for i, repository := range want {
 		r.put(r.name(repository), r.image(r.name(repository), fmt.Sprint(i)), "latest")
 	}
-	if got := all(t, r.Repositories(r.ctx, oci.Name{}), oci.Name.String); !slices.Equal(got, want) {
+	if got := all(t, r.Repositories(r.ctx, ""), oci.Name.String); !slices.Equal(got, want) {
 		t.Errorf("repositories %q, want %q", got, want)
 	}
 	for i, repository := range want {
-		if got := all(t, r.Repositories(r.ctx, r.name(repository)), oci.Name.String); !slices.Equal(got, want[i+1:]) {
+		if got := all(t, r.Repositories(r.ctx, repository), oci.Name.String); !slices.Equal(got, want[i+1:]) {
 			t.Errorf("repositories after %s: %q, want %q", repository, got, want[i+1:])
 		}
 	}
