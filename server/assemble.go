@@ -9,6 +9,7 @@ import (
 	"opendev.org/zuul/zuul-registry/server/api"
 	"opendev.org/zuul/zuul-registry/server/config"
 	"opendev.org/zuul/zuul-registry/server/local"
+	"opendev.org/zuul/zuul-registry/server/namespace"
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/token"
@@ -27,7 +28,7 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (http.Han
 
 	kept := local.New(store)
 	var registry oci.Registry = kept
-	registry = access.Guard(registry)
+	registry = access.Guard(registry, registry)
 
 	faults := api.ErrorWriter{Log: log}
 	routes := web.Routes{
@@ -35,11 +36,13 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (http.Han
 		web.ReadyPath:   web.Ready(log, kept.Ready),
 		token.Path:      faults.Handler(tokens.Endpoint, token.BasicChallenge()),
 	}
-	routes["/"] = api.New(registry, api.Options{
+	images := api.New(registry, api.Options{
+		Name:  namespace.Auto.Name,
 		Login: access.Authenticated, MayPush: access.MayPush, Challenges: tokens.Challenges, Errors: faults,
 	})
+	routes["/"] = images
 	return web.Chain(routes, web.Options{
-		Log: log, Identify: tokens.Identify, Describe: api.Describe, BehindProxy: !c.TLS, Idle: idle,
+		Log: log, Identify: tokens.Identify, Describe: images.Describe, BehindProxy: !c.TLS, Idle: idle,
 	}), nil
 }
 

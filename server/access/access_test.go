@@ -19,11 +19,16 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage/memory"
 )
 
+func guard() oci.Registry {
+	r := local.New(memory.New())
+	return access.Guard(r, r)
+}
+
 // To a writer the guard is transparent.
 func TestGuardLetsAWriterPass(t *testing.T) {
 	writer := access.WithGrant(context.Background(), access.Writer.Grant("writer"))
 	registrytest.RunAs(t, writer, func(*testing.T) oci.Registry {
-		return access.Guard(local.New(memory.New()))
+		return guard()
 	})
 }
 
@@ -107,7 +112,7 @@ func TestGuardRefuses(t *testing.T) {
 	} {
 		for method, c := range calls() {
 			ctx := access.WithGrant(context.Background(), tt.grant)
-			got := refusal(c.do(ctx, access.Guard(local.New(memory.New()))))
+			got := refusal(c.do(ctx, guard()))
 			want := tt.refusal
 			for _, action := range tt.may {
 				if action == c.action {
@@ -123,7 +128,7 @@ func TestGuardRefuses(t *testing.T) {
 
 func TestMountNeedsTheSource(t *testing.T) {
 	ctx := access.WithGrant(context.Background(), token(access.Pull, access.Push))
-	registry := access.Guard(local.New(memory.New()))
+	registry := guard()
 	for source, want := range map[string]oci.Code{"org/app": oci.BlobUnknown, "org/secret": oci.Unauthorized} {
 		_, err := registry.MountBlob(ctx, name("org/app"), name(source), oci.SHA256.Sum(nil))
 		if fault, ok := oci.AsError(err); !ok || fault.Code != want {

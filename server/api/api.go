@@ -2,12 +2,14 @@
 // Docker's clients expect beyond it, for any oci.Registry.
 //
 // Handlers return errors; errors.go alone turns them into answers. Locations
-// and links are paths without a host: they hold behind any proxy.
+// and links are paths without a host, with the spelling of the request: they hold
+// behind any proxy.
 package api
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -18,6 +20,11 @@ import (
 
 // Options are what the API needs besides a registry.
 type Options struct {
+	// Name is the repository that a path and a parameter ns, which may be empty,
+	// stand for: NAME_INVALID or NAME_UNKNOWN if none.
+	Name func(path, ns string) (oci.Name, error)
+	// ReadOnly refuses everything but GET and HEAD.
+	ReadOnly bool
 	// Login asks whether good credentials came with the request; the error
 	// otherwise. It decides about /v2/, where clients log in.
 	Login func(context.Context) error
@@ -29,57 +36,84 @@ type Options struct {
 	Errors     ErrorWriter
 }
 
-type handler struct {
+// Handler is the handler of everything below /v2/. Make it with New.
+type Handler struct {
 	registry oci.Registry
 	Options
 }
 
-// New makes the handler of everything below /v2/.
-func New(r oci.Registry, o Options) http.Handler { return &handler{r, o} }
+// New makes the handler of a registry.
+func New(r oci.Registry, o Options) *Handler { return &Handler{r, o} }
 
-type action func(h *handler, w http.ResponseWriter, r *http.Request, t target) error
+type action func(h *Handler, w http.ResponseWriter, r *http.Request, t target) error
 
 // actions are the methods of each kind of path.
 var actions = map[kind]map[string]action{
-	base:      {http.MethodGet: (*handler).ping, http.MethodHead: (*handler).ping},
-	catalog:   {http.MethodGet: (*handler).listRepositories, http.MethodHead: (*handler).listRepositories},
-	tags:      {http.MethodGet: (*handler).listTags, http.MethodHead: (*handler).listTags},
-	referrers: {http.MethodGet: (*handler).listReferrers, http.MethodHead: (*handler).listReferrers},
-	manifest: {http.MethodGet: (*handler).getManifest, http.MethodHead: (*handler).statManifest,
-		http.MethodPut: (*handler).putManifest, http.MethodDelete: (*handler).deleteManifest},
-	blob: {http.MethodGet: (*handler).getBlob, http.MethodHead: (*handler).statBlob,
-		http.MethodDelete: (*handler).deleteBlob},
-	uploads: {http.MethodPost: (*handler).postUpload},
-	upload: {http.MethodGet: (*handler).statUpload, http.MethodPatch: (*handler).patchUpload,
-		http.MethodPut: (*handler).putUpload, http.MethodDelete: (*handler).deleteUpload},
+	base:      {http.MethodGet: (*Handler).ping, http.MethodHead: (*Handler).ping},
+	catalog:   {http.MethodGet: (*Handler).listRepositories, http.MethodHead: (*Handler).listRepositories},
+	tags:      {http.MethodGet: (*Handler).listTags, http.MethodHead: (*Handler).listTags},
+	referrers: {http.MethodGet: (*Handler).listReferrers, http.MethodHead: (*Handler).listReferrers},
+	manifest: {http.MethodGet: (*Handler).getManifest, http.MethodHead: (*Handler).statManifest,
+		http.MethodPut: (*Handler).putManifest, http.MethodDelete: (*Handler).deleteManifest},
+	blob: {http.MethodGet: (*Handler).getBlob, http.MethodHead: (*Handler).statBlob,
+		http.MethodDelete: (*Handler).deleteBlob},
+	uploads: {http.MethodPost: (*Handler).postUpload},
+	upload: {http.MethodGet: (*Handler).statUpload, http.MethodPatch: (*Handler).patchUpload,
+		http.MethodPut: (*Handler).putUpload, http.MethodDelete: (*Handler).deleteUpload},
 }
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t, err := parse(r.URL)
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t, err := h.parse(r)
 	if err == nil {
+		if t.ns != "" && !t.name.Upstream.IsZero() {
+			w.Header().Set("OCI-Namespace", t.ns)
+		}
 		err = h.serve(w, r, t)
 	}
 	if errors.Is(err, oci.Unsupported) {
-		w.Header().Set("Allow", t.methods(r.Method))
+		w.Header().Set("Allow", h.methods(t, r.Method))
 	}
 	if err != nil {
 		h.Errors.Write(w, r, err, h.Challenges(r, t.scope(r))...)
 	}
 }
 
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, t target) error {
-	do, ok := actions[t.kind][r.Method]
-	if !ok {
-		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: %s are", r.Method, t.methods(r.Method))
+// parse reads what a request is about. A push to a name that cannot be is bad
+// input, where a pull of it is a miss.
+func (h *Handler) parse(r *http.Request) (target, error) {
+	name := naming(h.Name)
+	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+		name = func(path, ns string) (oci.Name, error) {
+			n, err := h.Name(path, ns)
+			if fault, ok := oci.AsError(err); ok {
+				err = oci.Errorf(oci.NameInvalid, "%s", fault.Message)
+			}
+			return n, err
+		}
 	}
-	return do(h, w, r, t)
+	return name.parse(r.URL)
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) error {
+	do, ok := actions[t.kind][r.Method]
+	if !ok || !h.allows(r.Method) {
+		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: %s are", r.Method, h.methods(t, r.Method))
+	}
+	warned := oci.OnWarning(r.Context(), func(text string) {
+		w.Header().Add("Warning", fmt.Sprintf("299 - %q", text)) // RFC 7234, section 5.5
+	})
+	return do(h, w, r.WithContext(warned), t)
+}
+
+func (h *Handler) allows(method string) bool {
+	return !h.ReadOnly || method == http.MethodGet || method == http.MethodHead
 }
 
 // methods are those of the target, but for one that is not possible now.
-func (t target) methods(but string) string {
+func (h *Handler) methods(t target, but string) string {
 	var all []string
 	for method := range actions[t.kind] {
-		if method != but {
+		if method != but && h.allows(method) {
 			all = append(all, method)
 		}
 	}
@@ -90,7 +124,7 @@ func (t target) methods(but string) string {
 // scope is what a token must be good for, as in the challenges of Docker's
 // token specification.
 func (t target) scope(r *http.Request) string {
-	repository := "repository:" + t.name.String()
+	repository := "repository:" + t.name.Asked
 	switch {
 	case t.kind == unknown, t.kind == base:
 		return ""
@@ -98,7 +132,7 @@ func (t target) scope(r *http.Request) string {
 		return "registry:catalog:*"
 	case t.kind == uploads:
 		if from, err := oci.ParseName(r.URL.Query().Get("from")); err == nil { // a mount
-			return repository + ":pull,push repository:" + from.String() + ":pull"
+			return repository + ":pull,push repository:" + from.Asked + ":pull"
 		}
 		return repository + ":pull,push"
 	case t.kind == upload, r.Method == http.MethodPut:
@@ -109,7 +143,7 @@ func (t target) scope(r *http.Request) string {
 	return repository + ":pull"
 }
 
-func (h *handler) ping(w http.ResponseWriter, r *http.Request, _ target) error {
+func (h *Handler) ping(w http.ResponseWriter, r *http.Request, _ target) error {
 	if err := h.Login(r.Context()); err != nil {
 		return err
 	}
@@ -123,8 +157,8 @@ func clip(s string) string {
 }
 
 // Describe names what a request is about, for logs.
-func Describe(r *http.Request) []slog.Attr {
-	t, err := parse(r.URL)
+func (h *Handler) Describe(r *http.Request) []slog.Attr {
+	t, err := h.parse(r)
 	if err != nil || t.name.IsZero() {
 		return []slog.Attr{slog.String("path", clip(r.URL.Path))}
 	}

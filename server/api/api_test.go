@@ -27,6 +27,7 @@ type door struct {
 func newDoor(r oci.Registry) *door {
 	d := &door{}
 	d.Handler = api.New(r, api.Options{
+		Name:       func(path, _ string) (oci.Name, error) { return oci.ParseName(path) },
 		Login:      func(context.Context) error { return oci.Errorf(oci.Unauthorized, "log in") },
 		MayPush:    func(context.Context, oci.Name) error { return nil },
 		Challenges: func(_ *http.Request, scope string) []string { return []string{"Bearer " + scope} },

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -53,16 +54,54 @@ func (u *unlessOutOfRange) ReadFrom(src io.Reader) (int64, error) {
 // blank has a length but no content: what HEAD needs of it.
 func blank(d oci.Descriptor) io.ReadSeeker { return io.NewSectionReader(nil, 0, d.Size) }
 
-func (h *handler) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
 	b, err := h.registry.OpenBlob(r.Context(), t.name, t.digest)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = b.Content.Close() }()
-	return serveContent(w, r, b.Descriptor, b.Content)
+	if b.Verify == nil {
+		return serveContent(w, r, b.Descriptor, b.Content)
+	}
+	if b.Size == 0 { // there is no end to hold back
+		if err := b.Verify(r.Context()); err != nil {
+			return err
+		}
+	}
+	a := &arriving{ResponseWriter: w, verify: func() error { return b.Verify(r.Context()) }}
+	err = serveContent(a, r, b.Descriptor, b.Content)
+	if a.n < a.length {
+		panic(http.ErrAbortHandler) // it must not look whole
+	}
+	return err
 }
 
-func (h *handler) statBlob(w http.ResponseWriter, r *http.Request, t target) error {
+// arriving is an answer made of a blob that is not known to be right before its
+// end has arrived. It holds back its own end until then.
+type arriving struct {
+	http.ResponseWriter
+	verify func() error
+	length int64 // of the answer, once its header is written
+	n      int64 // bytes sent
+}
+
+func (a *arriving) WriteHeader(status int) {
+	a.length, _ = strconv.ParseInt(a.Header().Get("Content-Length"), 10, 64)
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *arriving) Write(p []byte) (int, error) {
+	if a.n+int64(len(p)) >= a.length {
+		if err := a.verify(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := a.ResponseWriter.Write(p)
+	a.n += int64(n)
+	return n, err
+}
+
+func (h *Handler) statBlob(w http.ResponseWriter, r *http.Request, t target) error {
 	d, err := h.registry.StatBlob(r.Context(), t.name, t.digest)
 	if err != nil {
 		return err
@@ -70,7 +109,7 @@ func (h *handler) statBlob(w http.ResponseWriter, r *http.Request, t target) err
 	return serveContent(w, r, d, blank(d))
 }
 
-func (h *handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target) error {
 	if err := h.registry.DeleteBlob(r.Context(), t.name, t.digest); err != nil {
 		return err
 	}
@@ -78,7 +117,7 @@ func (h *handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target) e
 	return nil
 }
 
-func (h *handler) getManifest(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	m, err := h.registry.GetManifest(r.Context(), t.name, t.ref)
 	if err != nil {
 		return err
@@ -86,7 +125,7 @@ func (h *handler) getManifest(w http.ResponseWriter, r *http.Request, t target) 
 	return serveContent(w, r, m.Descriptor, bytes.NewReader(m.Content))
 }
 
-func (h *handler) statManifest(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) statManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	d, err := h.registry.StatManifest(r.Context(), t.name, t.ref)
 	if err != nil {
 		return err
@@ -94,7 +133,7 @@ func (h *handler) statManifest(w http.ResponseWriter, r *http.Request, t target)
 	return serveContent(w, r, d, blank(d))
 }
 
-func (h *handler) deleteManifest(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	if err := h.registry.DeleteManifest(r.Context(), t.name, t.ref); err != nil {
 		return err
 	}

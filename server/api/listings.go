@@ -39,6 +39,9 @@ func collect[V fmt.Stringer](w http.ResponseWriter, t target, p page, listing it
 		if p.limit == len(found) {
 			if p.limit > 0 {
 				next := url.Values{"n": {strconv.Itoa(p.limit)}, "last": {found[p.limit-1]}}
+				if t.ns != "" {
+					next.Set("ns", t.ns)
+				}
 				w.Header().Set("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, t.path(), next.Encode()))
 			}
 			break
@@ -48,7 +51,7 @@ func collect[V fmt.Stringer](w http.ResponseWriter, t target, p page, listing it
 	return found, nil
 }
 
-func (h *handler) listTags(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, t target) error {
 	p, err := parsePage(r.URL.Query())
 	if err != nil {
 		return err
@@ -63,10 +66,10 @@ func (h *handler) listTags(w http.ResponseWriter, r *http.Request, t target) err
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, "application/json", map[string]any{"name": t.name.String(), "tags": found})
+	return writeJSON(w, "application/json", map[string]any{"name": t.name.Asked, "tags": found})
 }
 
-func (h *handler) listRepositories(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) listRepositories(w http.ResponseWriter, r *http.Request, t target) error {
 	p, err := parsePage(r.URL.Query())
 	if err != nil {
 		return err
@@ -78,7 +81,7 @@ func (h *handler) listRepositories(w http.ResponseWriter, r *http.Request, t tar
 	return writeJSON(w, "application/json", map[string]any{"repositories": found})
 }
 
-func (h *handler) listReferrers(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target) error {
 	found := []oci.Descriptor{}
 	only := r.URL.Query().Get("artifactType")
 	for d, err := range h.registry.Referrers(r.Context(), t.name, t.digest) {

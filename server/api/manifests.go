@@ -10,7 +10,7 @@ import (
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-func (h *handler) putManifest(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	if err := h.MayPush(r.Context(), t.name); err != nil {
 		return err
 	}
@@ -37,13 +37,13 @@ func (h *handler) putManifest(w http.ResponseWriter, r *http.Request, t target) 
 			w.Header().Add("OCI-Tag", tag.String())
 		}
 	}
-	created(w, target{kind: manifest, name: t.name, ref: oci.Reference{Digest: m.Digest}}, m.Digest)
+	created(w, t.of(target{kind: manifest, ref: oci.Reference{Digest: m.Digest}}), m.Digest)
 	return nil
 }
 
 // created answers a push with where the content is now.
 func created(w http.ResponseWriter, t target, d oci.Digest) {
-	w.Header().Set("Location", t.path())
+	w.Header().Set("Location", t.url())
 	w.Header().Set("Docker-Content-Digest", d.String())
 	w.WriteHeader(http.StatusCreated)
 }

@@ -26,6 +26,7 @@ const (
 type target struct {
 	kind   kind
 	name   oci.Name
+	ns     string        // parameter that says which registry the name is of; may be empty
 	ref    oci.Reference // of a manifest
 	digest oci.Digest    // of a blob, or of the subject of referrers
 	upload string        // an upload's id
@@ -33,53 +34,66 @@ type target struct {
 
 const prefix = "/v2/"
 
-// parse reads a request's path. What is no path of the API is NAME_UNKNOWN;
+// naming is what a path and a parameter ns, which may be empty, stand for.
+type naming func(path, ns string) (oci.Name, error)
+
+// parse reads a request's URL. What is no path of the API is NAME_UNKNOWN;
 // names, tags and digests that are malformed are an error of their own.
+func (name naming) parse(u *url.URL) (target, error) {
+	t, path, err := parsePath(u)
+	if err == nil && t.kind != base && t.kind != catalog {
+		t.ns = u.Query().Get("ns")
+		t.name, err = name(path, t.ns)
+	}
+	if err != nil {
+		return target{}, err
+	}
+	return t, nil
+}
+
+// parsePath reads all of a path but the name in it, which it returns.
 //
 // Names are of any depth and may have components like "blobs" and "tags":
 // the path is read from its end.
-func parse(u *url.URL) (target, error) {
+func parsePath(u *url.URL) (t target, name string, err error) {
 	if strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
-		return target{}, oci.Errorf(oci.NameInvalid, "the path has an encoded slash: the components of a name are joined by '/'")
+		return t, "", oci.Errorf(oci.NameInvalid, "the path has an encoded slash: the components of a name are joined by '/'")
 	}
 	path := strings.TrimSuffix(u.Path, "/")
 	for component := range strings.SplitSeq(path[min(1, len(path)):], "/") {
 		if component == "" && path != "" || component == "." || component == ".." {
-			return target{}, oci.Errorf(oci.NameInvalid, "the path has a component %q, which no name has", component)
+			return t, "", oci.Errorf(oci.NameInvalid, "the path has a component %q, which no name has", component)
 		}
 	}
 	switch path {
 	case "/v2":
-		return target{kind: base}, nil
+		return target{kind: base}, "", nil
 	case prefix + "_catalog":
-		return target{kind: catalog}, nil
+		return target{kind: catalog}, "", nil
 	}
 	rest, ok := strings.CutPrefix(path, prefix)
 	if !ok {
-		return target{}, unknownPath(u.Path)
+		return t, "", unknownPath(u.Path)
 	}
 	if name, ok := strings.CutSuffix(rest, "/blobs/uploads"); ok {
-		return named(target{kind: uploads}, name)
+		return target{kind: uploads}, name, nil
 	}
 	if name, ok := strings.CutSuffix(rest, "/tags/list"); ok {
-		return named(target{kind: tags}, name)
+		return target{kind: tags}, name, nil
 	}
 	front, last := cutLast(rest)
 	name, collection := cutLast(front)
 	if outer, ok := strings.CutSuffix(name, "/blobs"); ok && collection == "uploads" {
 		if len(last) > longestID || strings.Trim(last, idCharacters) != "" {
-			return target{}, oci.Errorf(oci.BlobUploadUnknown, "upload %.100q is not one of this registry", last)
+			return t, "", oci.Errorf(oci.BlobUploadUnknown, "upload %.100q is not one of this registry", last)
 		}
-		return named(target{kind: upload, upload: last}, outer)
+		return target{kind: upload, upload: last}, outer, nil
 	}
-	t, err := parseItem(collection, last)
-	switch {
-	case err != nil:
-		return target{}, err
-	case t.kind == unknown:
-		return target{}, unknownPath(u.Path)
+	t, err = parseItem(collection, last)
+	if err == nil && t.kind == unknown {
+		err = unknownPath(u.Path)
 	}
-	return named(t, name)
+	return t, name, err
 }
 
 // parseItem reads the ends of paths that are a tag or a digest.
@@ -102,14 +116,6 @@ const longestID = 64
 
 const idCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-func named(t target, name string) (target, error) {
-	var err error
-	if t.name, err = oci.ParseName(name); err != nil {
-		return target{}, err
-	}
-	return t, nil
-}
-
 func unknownPath(path string) error {
 	return oci.Errorf(oci.NameUnknown, "%.200q is no path of the registry's API", path)
 }
@@ -120,7 +126,20 @@ func cutLast(s string) (front, last string) {
 	return s[:max(i, 0)], s[i+1:]
 }
 
-// path is what parse reads.
+// of is another thing in the repository of t.
+func (t target) of(other target) target {
+	other.name, other.ns = t.name, t.ns
+	return other
+}
+
+// url is what parse reads.
+func (t target) url() string {
+	if t.ns == "" {
+		return t.path()
+	}
+	return t.path() + "?" + url.Values{"ns": {t.ns}}.Encode()
+}
+
 func (t target) path() string {
 	switch t.kind {
 	case base:
@@ -128,7 +147,7 @@ func (t target) path() string {
 	case catalog:
 		return prefix + "_catalog"
 	}
-	path := prefix + t.name.String()
+	path := prefix + t.name.Asked
 	switch t.kind {
 	case tags:
 		return path + "/tags/list"

@@ -14,6 +14,9 @@ var (
 	sha512 = oci.SHA512.Sum([]byte("x")).String()
 )
 
+// plain has no registries in names.
+var plain naming = func(path, _ string) (oci.Name, error) { return oci.ParseName(path) }
+
 func TestParse(t *testing.T) {
 	for path, want := range map[string]struct {
 		kind            kind
@@ -40,7 +43,7 @@ func TestParse(t *testing.T) {
 		"/v2/a/blobs/blobs/" + sha256:          {blob, "a/blobs", sha256},
 		"/v2/v2/v2/referrers/" + sha256:        {referrers, "v2/v2", sha256},
 	} {
-		got, err := parse(mustURL(t, path))
+		got, err := plain.parse(mustURL(t, path))
 		if err != nil || got.kind != want.kind || got.name.String() != want.name || got.reference() != want.reference {
 			t.Errorf("%s is %+v, %v; want %+v", path, got, err, want)
 		}
@@ -91,7 +94,7 @@ func TestParseRefuses(t *testing.T) {
 		"/v2/app/blobs/uploads/a.b":                             oci.BlobUploadUnknown,
 		"/v2/app/blobs/uploads/a/b":                             oci.NameUnknown,
 	} {
-		got, err := parse(mustURL(t, path))
+		got, err := plain.parse(mustURL(t, path))
 		if fault, ok := oci.AsError(err); !ok || fault.Code != want {
 			t.Errorf("%s is %+v, %v; want %s", path, got, err, want)
 		}
@@ -101,7 +104,7 @@ func TestParseRefuses(t *testing.T) {
 // What parse reads, path prints, and the other way round.
 func FuzzParse(f *testing.F) {
 	for _, path := range []string{"/v2/", "/v2/_catalog", "/v2/a/tags/list", "/v2/a/b/manifests/x", "/v2/a/blobs/" + sha256,
-		"/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/x", "/v2/blobs/uploads/referrers/" + sha512, "/v2/%2e%2e/manifests/x"} {
+		"/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/x?ns=quay.io", "/v2/a/tags/list?ns=a%26b%20c", "/v2/blobs/uploads/referrers/" + sha512, "/v2/%2e%2e/manifests/x"} {
 		f.Add(path)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
@@ -109,15 +112,15 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first, err := parse(u)
+		first, err := plain.parse(u)
 		if err != nil {
 			return
 		}
-		printed := first.path()
-		if strings.TrimSuffix(printed, "/") != strings.TrimSuffix(u.Path, "/") {
+		printed := first.url()
+		if strings.TrimSuffix(first.path(), "/") != strings.TrimSuffix(u.Path, "/") {
 			t.Fatalf("%q is printed as %q", u.Path, printed)
 		}
-		again, err := parse(mustURL(t, printed))
+		again, err := plain.parse(mustURL(t, printed))
 		if err != nil || again != first {
 			t.Fatalf("%q is %+v, printed %q is %+v, %v", path, first, printed, again, err)
 		}
@@ -135,7 +138,7 @@ func TestScope(t *testing.T) {
 		"/v2/org/app/blobs/uploads/x": {http.MethodGet: "repository:org/app:pull,push", http.MethodPatch: "repository:org/app:pull,push",
 			http.MethodDelete: "repository:org/app:pull,push"},
 	} {
-		target, err := parse(mustURL(t, path))
+		target, err := plain.parse(mustURL(t, path))
 		if err != nil {
 			t.Fatal(err)
 		}

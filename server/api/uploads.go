@@ -14,7 +14,7 @@ import (
 
 // postUpload begins an upload; with mount it may find that none is needed, and
 // with digest the whole blob is in the body.
-func (h *handler) postUpload(w http.ResponseWriter, r *http.Request, t target) (err error) {
+func (h *Handler) postUpload(w http.ResponseWriter, r *http.Request, t target) (err error) {
 	q := r.URL.Query()
 	if q.Has("mount") {
 		mounted, err := h.mount(w, r, t, q)
@@ -47,25 +47,25 @@ func (h *handler) postUpload(w http.ResponseWriter, r *http.Request, t target) (
 
 // mount says whether the blob could be had from elsewhere in the registry, and
 // has answered then (end-11).
-func (h *handler) mount(w http.ResponseWriter, r *http.Request, t target, q url.Values) (bool, error) {
+func (h *Handler) mount(w http.ResponseWriter, r *http.Request, t target, q url.Values) (bool, error) {
 	d, err := oci.ParseDigest(q.Get("mount"))
 	if err != nil {
 		return false, err
 	}
 	var from oci.Name
 	if q.Get("from") != "" {
-		if from, err = oci.ParseName(q.Get("from")); err != nil {
-			return false, err
-		}
+		from, err = h.Name(q.Get("from"), t.ns)
 	}
-	_, err = h.registry.MountBlob(r.Context(), t.name, from, d)
+	if err == nil {
+		_, err = h.registry.MountBlob(r.Context(), t.name, from, d)
+	}
 	switch {
-	case errors.Is(err, oci.BlobUnknown):
+	case errors.Is(err, oci.BlobUnknown), errors.Is(err, oci.NameUnknown):
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	created(w, target{kind: blob, name: t.name, digest: d}, d)
+	created(w, t.of(target{kind: blob, digest: d}), d)
 	return true, nil
 }
 
@@ -82,11 +82,11 @@ func pushWhole(w http.ResponseWriter, r *http.Request, t target, u oci.Upload) e
 	if err != nil {
 		return err
 	}
-	created(w, target{kind: blob, name: t.name, digest: d}, d)
+	created(w, t.of(target{kind: blob, digest: d}), d)
 	return nil
 }
 
-func (h *handler) statUpload(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) statUpload(w http.ResponseWriter, r *http.Request, t target) error {
 	return h.take(r, t, func(u oci.Upload) error {
 		progress(w, t, u)
 		w.WriteHeader(http.StatusNoContent)
@@ -94,7 +94,7 @@ func (h *handler) statUpload(w http.ResponseWriter, r *http.Request, t target) e
 	})
 }
 
-func (h *handler) deleteUpload(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) deleteUpload(w http.ResponseWriter, r *http.Request, t target) error {
 	return h.take(r, t, func(u oci.Upload) error {
 		if err := u.Cancel(r.Context()); err != nil {
 			return err
@@ -104,7 +104,7 @@ func (h *handler) deleteUpload(w http.ResponseWriter, r *http.Request, t target)
 	})
 }
 
-func (h *handler) patchUpload(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) patchUpload(w http.ResponseWriter, r *http.Request, t target) error {
 	return h.take(r, t, func(u oci.Upload) error {
 		if err := receiveInOrder(w, r, t, u); err != nil {
 			return err
@@ -118,7 +118,7 @@ func (h *handler) patchUpload(w http.ResponseWriter, r *http.Request, t target) 
 	})
 }
 
-func (h *handler) putUpload(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) putUpload(w http.ResponseWriter, r *http.Request, t target) error {
 	return h.take(r, t, func(u oci.Upload) error {
 		d, err := oci.ParseDigest(r.URL.Query().Get("digest"))
 		if err != nil {
@@ -131,13 +131,13 @@ func (h *handler) putUpload(w http.ResponseWriter, r *http.Request, t target) er
 		if _, err := u.Commit(r.Context(), d); err != nil {
 			return err
 		}
-		created(w, target{kind: blob, name: t.name, digest: d}, d)
+		created(w, t.of(target{kind: blob, digest: d}), d)
 		return nil
 	})
 }
 
 // take has a turn at the upload. Whatever arrived in it is kept.
-func (h *handler) take(r *http.Request, t target, turn func(oci.Upload) error) (err error) {
+func (h *Handler) take(r *http.Request, t target, turn func(oci.Upload) error) (err error) {
 	u, err := h.registry.ResumeUpload(r.Context(), t.name, t.upload)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (h *handler) take(r *http.Request, t target, turn func(oci.Upload) error) (
 
 // progress says how far an upload is.
 func progress(w http.ResponseWriter, t target, u oci.Upload) {
-	w.Header().Set("Location", target{kind: upload, name: t.name, upload: u.ID()}.path())
+	w.Header().Set("Location", t.of(target{kind: upload, upload: u.ID()}).url())
 	w.Header().Set("Docker-Upload-UUID", u.ID())
 	w.Header().Set("Range", fmt.Sprintf("0-%d", max(u.Size()-1, 0)))
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"regexp"
+	"slices"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
@@ -42,6 +44,9 @@ func (r *Registry) Check(ctx context.Context, i Inspection) error {
 	return nil
 }
 
+// What an area is called: LocalArea or a host, maybe with a port.
+var areaPattern = regexp.MustCompile(`^(` + oci.LocalArea + `|[a-z0-9][a-z0-9._-]*(:[0-9]+)?)$`)
+
 // areas yields the parts of the store that share nothing.
 func (r *Registry) areas(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
@@ -50,7 +55,7 @@ func (r *Registry) areas(ctx context.Context) iter.Seq2[string, error] {
 				yield("", err)
 				return
 			}
-			if _, err := oci.ParseName(e.Name); err != nil && e.Name != oci.LocalArea {
+			if !areaPattern.MatchString(e.Name) {
 				continue // as lost+found, which is not ours to look into
 			}
 			if e.Directory && !yield(e.Name, nil) {
@@ -196,8 +201,8 @@ func (c *check) manifest(ctx context.Context, name oci.Name, object string, d oc
 		c.fault(object, "%v", err)
 		return nil
 	}
-	for _, m := range missing {
-		c.fault(object, "refers to %s, which is not there", m)
+	for _, m := range slices.Concat(missing.Blobs, missing.Manifests) {
+		c.fault(object, "refers to %s, which is not there", m.Digest)
 	}
 	return c.sizes(ctx, name, object, refs)
 }
@@ -207,7 +212,7 @@ func (c *check) sizes(ctx context.Context, name oci.Name, object string, refs oc
 	for _, b := range refs.Blobs {
 		there, err := c.registry.StatBlob(ctx, name, b.Digest)
 		switch {
-		case errors.Is(err, oci.BlobUnknown): // a non-distributable layer
+		case errors.Is(err, oci.BlobUnknown): // a non-distributable layer, or one to be fetched
 		case err != nil:
 			return err
 		case there.Size != b.Size:

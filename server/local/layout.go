@@ -9,15 +9,18 @@ import (
 
 // Every name in the store is made here. The tree is that of Python
 // zuul-registry, which may have written the store and may read it again, but for
-// referrers, uploads and segments, which are ours:
+// referrers, uploads, segments and upstream, which are ours:
 //
 //	<area>/
-//	    blobs/<digest>/data                        blobs, and the bodies of manifests
-//	    repos/<repository>/manifests/<tag>         {"<media type>": "<digest>"}
-//	    repos/<repository>/manifests/<digest>      the same
-//	    referrers/<repository>/<subject>/<digest>  the descriptor of a manifest with that subject
-//	    uploads/<id>                               an upload's state between two requests
-//	    segments/…                                 its content
+//	    blobs/<digest>/data                             blobs, and the bodies of manifests
+//	    repos/<repository>/manifests/<tag>              {"<media type>": "<digest>"}
+//	    repos/<repository>/manifests/<digest>           the same
+//	    referrers/<repository>/<subject>/<digest>       the descriptor of a manifest with that subject
+//	    uploads/<id>                                    an upload's state between two requests
+//	    segments/…                                      its content
+//	    upstream/repos/<repository>/manifests/<tag>     as above, of what was not pushed but fetched; its time
+//	    upstream/repos/<repository>/manifests/<digest>  is when the upstream last said so
+//	    upstream/sources/<digest>                       where a blob or manifest can be fetched that is needed here
 const (
 	blobsDirectory     = "blobs"
 	reposDirectory     = "repos"
@@ -25,6 +28,8 @@ const (
 	uploadsDirectory   = "uploads"
 	segmentsDirectory  = "segments"
 	recordsDirectory   = "manifests"
+	upstreamDirectory  = "upstream"
+	sourcesDirectory   = "sources"
 )
 
 func blobName(area string, d oci.Digest) string {
@@ -45,6 +50,15 @@ func recordName(n oci.Name, ref oci.Reference) string {
 		return digestName(n, ref.Digest)
 	}
 	return tagName(n, ref.Tag)
+}
+
+// fetchedName is the record of what was fetched.
+func fetchedName(n oci.Name, ref oci.Reference) string {
+	return path.Join(n.Area, upstreamDirectory, reposDirectory, escape(n.Repository), recordsDirectory, ref.String())
+}
+
+func sourceName(area string, d oci.Digest) string {
+	return path.Join(area, upstreamDirectory, sourcesDirectory, d.String())
 }
 
 // referrersOf is the directory of what refers to a subject.

@@ -12,9 +12,47 @@ import (
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// Repositories lists the repositories that have a manifest.
+// Repositories lists the repositories that have a manifest which was pushed.
 func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[oci.Name, error] {
-	return r.repositories(ctx, oci.LocalArea, after)
+	if !r.perNamespace {
+		return r.repositories(ctx, oci.LocalArea, after)
+	}
+	return func(yield func(oci.Name, error) bool) {
+		areas, err := r.namespaces(ctx)
+		if err != nil {
+			yield(oci.Name{}, err)
+		}
+		for _, area := range areas {
+			rest, inside := strings.CutPrefix(after, area+"/")
+			if !inside && area+"/" < after {
+				continue
+			}
+			if !inside {
+				rest = ""
+			}
+			for name, err := range r.repositories(ctx, area, rest) {
+				if !yield(name, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// namespaces are the areas that are one, in the order of the names in them:
+// "a-b/c" comes before "a/b".
+func (r *Registry) namespaces(ctx context.Context) ([]string, error) {
+	var all []string
+	for area, err := range r.areas(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if area != oci.LocalArea {
+			all = append(all, area)
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return strings.Compare(a+"/", b+"/") })
+	return all, nil
 }
 
 func (r *Registry) repositories(ctx context.Context, area, after string) iter.Seq2[oci.Name, error] {

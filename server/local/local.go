@@ -18,17 +18,25 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
-// Registry is an oci.Registry. Make it with New.
+// Registry is an oci.Registry of what was pushed. Beside that it keeps what was
+// fetched from upstreams, which its methods of that interface do not show, but for
+// blobs: they are the same wherever they come from. Make it with New or
+// NewPerNamespace.
 type Registry struct {
-	driver   storage.Driver
-	turns    turns
-	removing sync.RWMutex // held for writing while a blob or manifest is deleted, for reading while a manifest is put
+	driver       storage.Driver
+	perNamespace bool // Repositories lists all areas but oci.LocalArea
+	turns        turns
+	removing     sync.RWMutex // held for writing while a blob or manifest is deleted, for reading while a manifest is put
 }
 
 var _ oci.Registry = (*Registry)(nil)
 
-// New makes a registry of what the driver keeps.
+// New makes a registry of what the driver keeps in oci.LocalArea.
 func New(d storage.Driver) *Registry { return &Registry{driver: d} }
+
+// NewPerNamespace makes a registry of what the driver keeps in all other areas,
+// each of which is a namespace.
+func NewPerNamespace(d storage.Driver) *Registry { return &Registry{driver: d, perNamespace: true} }
 
 // Ready tries whether the store can be reached.
 func (r *Registry) Ready(ctx context.Context) error {
@@ -47,11 +55,14 @@ func orUnknown(err error, code oci.Code, what string) error {
 	return err
 }
 
+// errDamaged is for objects that are not what was put.
+var errDamaged = errors.New("is damaged")
+
 // decode reads a stored object. Whatever is wrong with it is a fault of the
 // store: no code that its content causes gets out.
 func decode(name string, text []byte, v any) error {
 	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("%s: %v", name, err)
+		return fmt.Errorf("%s %w: %v", name, errDamaged, err)
 	}
 	return nil
 }

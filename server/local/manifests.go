@@ -26,18 +26,27 @@ const maxTargetSize = 64 << 10
 
 // resolve reads the record of a reference.
 func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference) (target, error) {
-	text, err := r.read(ctx, recordName(name, ref), maxTargetSize)
+	types, err := r.types(ctx, recordName(name, ref))
 	if err != nil {
 		return target{}, orUnknown(err, oci.ManifestUnknown, fmt.Sprintf("manifest %s of %s", ref, name))
 	}
+	return r.newest(ctx, name.Area, types)
+}
+
+// types reads a record.
+func (r *Registry) types(ctx context.Context, record string) (map[string]oci.Digest, error) {
+	text, err := r.read(ctx, record, maxTargetSize)
+	if err != nil {
+		return nil, err
+	}
 	var types map[string]oci.Digest
-	if err := decode(recordName(name, ref), text, &types); err != nil {
-		return target{}, err
+	if err := decode(record, text, &types); err != nil {
+		return nil, err
 	}
 	if len(types) == 0 {
-		return target{}, fmt.Errorf("record %s names no manifest", recordName(name, ref))
+		return nil, fmt.Errorf("%s %w: it names no manifest", record, errDamaged)
 	}
-	return r.newest(ctx, name.Area, types)
+	return types, nil
 }
 
 // newest chooses among the media types that the original kept side by side when
@@ -81,6 +90,11 @@ func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Refer
 	if err != nil {
 		return oci.Manifest{}, err
 	}
+	return r.body(ctx, name, t)
+}
+
+// body reads the manifest that a record points at.
+func (r *Registry) body(ctx context.Context, name oci.Name, t target) (oci.Manifest, error) {
 	content, err := r.read(ctx, blobName(name.Area, t.Digest), oci.MaxManifestSize)
 	if err == nil && len(content) > oci.MaxManifestSize {
 		err = fmt.Errorf("more than %d bytes", oci.MaxManifestSize)
@@ -107,7 +121,7 @@ func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifes
 	if err := r.putBody(ctx, name.Area, m); err != nil {
 		return err
 	}
-	text, err := json.Marshal(map[string]oci.Digest{m.MediaType: m.Digest})
+	text, err := record(m)
 	if err != nil {
 		return err
 	}
@@ -125,6 +139,11 @@ func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifes
 		}
 	}
 	return nil
+}
+
+// record is what leads to a manifest.
+func record(m oci.Manifest) ([]byte, error) {
+	return json.Marshal(map[string]oci.Digest{m.MediaType: m.Digest})
 }
 
 func (r *Registry) putBody(ctx context.Context, area string, m oci.Manifest) error {
@@ -151,40 +170,67 @@ func (r *Registry) putReferrer(ctx context.Context, name oci.Name, m oci.Manifes
 // complete asserts that what a manifest needs is there.
 func (r *Registry) complete(ctx context.Context, name oci.Name, refs oci.References) error {
 	missing, err := r.missing(ctx, name, refs)
-	if err != nil || len(missing) == 0 {
+	all := slices.Concat(missing.Blobs, missing.Manifests)
+	if err != nil || len(all) == 0 {
 		return err
 	}
 	const most = 10
-	named := missing[:min(len(missing), most)]
+	var named []string
+	for _, d := range all[:min(len(all), most)] {
+		named = append(named, d.Digest.String())
+	}
 	fault := oci.Errorf(oci.ManifestBlobUnknown, "the manifest refers to %d blobs or manifests that are not here, and have to be pushed first: %s",
-		len(missing), strings.Join(named, ", "))
+		len(all), strings.Join(named, ", "))
 	fault.Detail = map[string][]string{"missing": named}
 	return fault
 }
 
-// missing names the blobs and manifests that a manifest needs and that are not
-// there, each once.
-func (r *Registry) missing(ctx context.Context, name oci.Name, refs oci.References) ([]string, error) {
-	missing := map[string]bool{}
-	for _, b := range refs.Blobs {
-		if b.IsNonDistributable() {
+// Missing is the part of what a manifest needs that is neither here nor has a
+// source, each digest once.
+func (r *Registry) Missing(ctx context.Context, name oci.Name, m oci.Manifest) (oci.References, error) {
+	refs, err := m.References()
+	if err != nil {
+		return oci.References{}, err
+	}
+	return r.missing(ctx, name, refs)
+}
+
+func (r *Registry) missing(ctx context.Context, name oci.Name, refs oci.References) (missing oci.References, err error) {
+	here := func(d oci.Descriptor) error {
+		_, err := r.StatBlob(ctx, name, d.Digest)
+		return err
+	}
+	resolved := func(d oci.Descriptor) error {
+		_, err := r.resolve(ctx, name, oci.Reference{Digest: d.Digest})
+		return err
+	}
+	if missing.Blobs, err = r.without(ctx, name.Area, refs.Blobs, here); err == nil {
+		missing.Manifests, err = r.without(ctx, name.Area, refs.Manifests, resolved)
+	}
+	return missing, err
+}
+
+// without is the part of needed that find does not find, and that has no source.
+func (r *Registry) without(ctx context.Context, area string, needed []oci.Descriptor, find func(oci.Descriptor) error) ([]oci.Descriptor, error) {
+	var missing []oci.Descriptor
+	seen := map[oci.Digest]bool{}
+	for _, d := range needed {
+		if seen[d.Digest] || d.IsNonDistributable() {
 			continue
 		}
-		_, err := r.StatBlob(ctx, name, b.Digest)
-		if err != nil && !errors.Is(err, oci.BlobUnknown) {
+		seen[d.Digest] = true
+		err := find(d)
+		if errors.Is(err, oci.BlobUnknown) || errors.Is(err, oci.ManifestUnknown) {
+			_, err = r.Source(ctx, area, d.Digest)
+		}
+		switch {
+		case errors.Is(err, oci.BlobUnknown):
+			missing = append(missing, d)
+		case err != nil:
 			return nil, err
 		}
-		missing[b.Digest.String()] = err != nil
 	}
-	for _, m := range refs.Manifests {
-		_, err := r.resolve(ctx, name, oci.Reference{Digest: m.Digest})
-		if err != nil && !errors.Is(err, oci.ManifestUnknown) {
-			return nil, err
-		}
-		missing[m.Digest.String()] = missing[m.Digest.String()] || err != nil
-	}
-	maps.DeleteFunc(missing, func(_ string, is bool) bool { return !is })
-	return slices.Sorted(maps.Keys(missing)), nil
+	return missing, nil
 }
 
 // references reads what a stored manifest names. Whatever is wrong with it is a

@@ -1,38 +1,19 @@
 package oci
 
-import (
-	"context"
-	"sync"
-)
-
-// Warnings are what is amiss about an answer that is good nevertheless, such as
-// that it may be out of date. The zero value is ready.
-type Warnings struct {
-	mu    sync.Mutex
-	texts []string
-}
+import "context"
 
 type warningsKey struct{}
 
-// CollectWarnings has Warn, called with the context that it returns, add to what
-// All lists.
-func CollectWarnings(ctx context.Context) (context.Context, *Warnings) {
-	w := new(Warnings)
-	return context.WithValue(ctx, warningsKey{}, w), w
+// OnWarning has warn called for what is amiss about an answer that is good
+// nevertheless, such as that it may be out of date. That is before the method of
+// the Registry returns, or its listing ends, and on the same goroutine.
+func OnWarning(ctx context.Context, warn func(text string)) context.Context {
+	return context.WithValue(ctx, warningsKey{}, warn)
 }
 
-// Warn tells whoever collects warnings. The text is for the client's user.
+// Warn tells whoever wants to know. The text is for the client's user.
 func Warn(ctx context.Context, text string) {
-	if w, ok := ctx.Value(warningsKey{}).(*Warnings); ok {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.texts = append(w.texts, text)
+	if warn, ok := ctx.Value(warningsKey{}).(func(string)); ok {
+		warn(text)
 	}
-}
-
-// All lists the warnings so far.
-func (w *Warnings) All() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append([]string(nil), w.texts...)
 }

@@ -6,6 +6,7 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -72,6 +73,7 @@ func (c *chain) recovered(r *http.Request, t *tally, panicked any) bool {
 		return true
 	}
 	if panicked == http.ErrAbortHandler {
+		t.note(errCut)
 		return false
 	}
 	c.Log.ErrorContext(r.Context(), "panic", "panic", panicked, "stack", string(debug.Stack()))
@@ -83,6 +85,9 @@ func (c *chain) recovered(r *http.Request, t *tally, panicked any) bool {
 	_, err := t.Write([]byte(`{"errors":[{"code":"UNKNOWN","message":"the registry has a fault"}]}`))
 	return err == nil
 }
+
+// errCut is noted where the handler had no more to send than it had announced.
+var errCut = errors.New("there was no good end to send")
 
 // record writes the request's one line. Probes that find all well come often
 // and say nothing: they are for debugging.

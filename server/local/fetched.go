@@ -1,0 +1,93 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"time"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/storage"
+)
+
+// FetchedManifest reads a manifest that KeepManifest has kept, and says when the
+// upstream last said that the reference is it. MANIFEST_UNKNOWN if there is none.
+func (r *Registry) FetchedManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Manifest, time.Time, error) {
+	m, asOf, err := r.fetchedManifest(ctx, name, ref)
+	return m, asOf, orUnknown(err, oci.ManifestUnknown, "manifest "+ref.String()+" of "+name.String())
+}
+
+func (r *Registry) fetchedManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Manifest, time.Time, error) {
+	record := fetchedName(name, ref)
+	info, err := r.driver.Stat(ctx, record)
+	if err != nil {
+		return oci.Manifest{}, time.Time{}, err
+	}
+	types, err := r.types(ctx, record)
+	if errors.Is(err, errDamaged) { // as a power cut may leave it: it is fetched again
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return oci.Manifest{}, time.Time{}, err
+	}
+	t, err := r.newest(ctx, name.Area, types)
+	if err != nil {
+		return oci.Manifest{}, time.Time{}, err
+	}
+	m, err := r.body(ctx, name, t)
+	return m, info.Modified, err
+}
+
+// KeepManifest keeps a manifest that was fetched, under its digest and, unless it
+// is zero, a tag. What it refers to need not be here. What was pushed is not
+// touched.
+func (r *Registry) KeepManifest(ctx context.Context, name oci.Name, m oci.Manifest, tag oci.Tag) error {
+	text, err := record(m)
+	if err != nil {
+		return err
+	}
+	if err := r.putBody(ctx, name.Area, m); err != nil {
+		return err
+	}
+	refs := []oci.Reference{{Digest: m.Digest}}
+	if tag != (oci.Tag{}) {
+		refs = append(refs, oci.Reference{Tag: tag})
+	}
+	for _, ref := range refs {
+		if err := r.put(ctx, fetchedName(name, ref), text, storage.Volatile); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ConfirmManifest notes that the upstream still says what FetchedManifest does.
+func (r *Registry) ConfirmManifest(ctx context.Context, name oci.Name, ref oci.Reference) error {
+	return r.driver.Touch(ctx, fetchedName(name, ref))
+}
+
+// ForgetManifest drops what a reference was fetched for.
+func (r *Registry) ForgetManifest(ctx context.Context, name oci.Name, ref oci.Reference) error {
+	return r.driver.Delete(ctx, fetchedName(name, ref))
+}
+
+// Source is where a blob or manifest can be fetched that PutManifest accepts
+// though it is not here. BLOB_UNKNOWN if none is known.
+func (r *Registry) Source(ctx context.Context, area string, d oci.Digest) (oci.Upstream, error) {
+	var u oci.Upstream
+	text, err := r.read(ctx, sourceName(area, d), maxTargetSize)
+	if err != nil {
+		return u, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
+	}
+	return u, decode(sourceName(area, d), text, &u)
+}
+
+// KeepSource notes that a blob or manifest can be fetched.
+func (r *Registry) KeepSource(ctx context.Context, area string, d oci.Digest, u oci.Upstream) error {
+	text, err := json.Marshal(u)
+	if err != nil {
+		return err
+	}
+	return r.put(ctx, sourceName(area, d), text, storage.Durable)
+}

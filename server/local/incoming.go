@@ -1,0 +1,195 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/storage"
+)
+
+// Incoming is a blob on its way in that can be read meanwhile: from the store, so
+// that a slow reader costs no memory and holds up nobody. Make it with Receive.
+type Incoming struct {
+	registry *Registry
+	name     oci.Name
+	blob     oci.Descriptor
+	upload   *upload
+
+	mu      sync.Mutex
+	parts   []storage.Part // that can be read
+	size    int64          // of the parts
+	changed chan struct{}  // closed, and replaced, when the others change
+	done    bool           // all of it is here, or never will be
+	err     error          // why not
+}
+
+// Receive begins a blob whose digest and size somebody has announced. The caller
+// calls Keep once.
+func (r *Registry) Receive(ctx context.Context, name oci.Name, announced oci.Descriptor) (*Incoming, error) {
+	u, err := r.StartUpload(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	u.Expect(announced.Digest.Algorithm())
+	return &Incoming{registry: r, name: name, blob: announced, upload: u.(*upload), changed: make(chan struct{})}, nil
+}
+
+// Keep stores the content and makes it the blob; DIGEST_INVALID if it is another
+// one. On an error, which readers get as well, nothing stays.
+func (i *Incoming) Keep(ctx context.Context, content io.Reader) error {
+	err := i.store(ctx, content)
+	if err == nil {
+		_, err = i.upload.Commit(ctx, i.blob.Digest)
+	}
+	err = errors.Join(err, i.upload.Cancel(ctx)) // which does nothing after Commit
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.parts = []storage.Part{{Name: blobName(i.name.Area, i.blob.Digest), Size: i.blob.Size}}
+	i.size, i.done, i.err = i.blob.Size, true, err
+	close(i.changed)
+	return err
+}
+
+func (i *Incoming) store(ctx context.Context, content io.Reader) error {
+	ahead := readAhead(content)
+	defer ahead.stop()
+	for !ahead.ended() {
+		if err := i.upload.Append(ctx, i.upload.Size(), ahead.batch()); err != nil {
+			return err
+		}
+		i.publish()
+	}
+	return nil
+}
+
+// publish shows readers what has come.
+func (i *Incoming) publish() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.parts, i.size = i.upload.parts, i.upload.Size()
+	close(i.changed)
+	i.changed = make(chan struct{})
+}
+
+// Wait waits until all of the content is here, and says why it never will be.
+func (i *Incoming) Wait(ctx context.Context) error {
+	_, err := i.await(ctx, i.blob.Size)
+	return err
+}
+
+// await is what can be read, once that is more than offset, or all.
+func (i *Incoming) await(ctx context.Context, offset int64) ([]storage.Part, error) {
+	for {
+		i.mu.Lock()
+		parts, size, changed, done, err := i.parts, i.size, i.changed, i.done, i.err
+		i.mu.Unlock()
+		if done || size > offset {
+			return parts, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Open opens the blob: a Read waits for what has not come yet, as long as ctx is
+// not done, and fails if it never will. The caller closes the Content.
+func (i *Incoming) Open(ctx context.Context) oci.Blob {
+	return oci.Blob{Descriptor: i.blob, Content: &arrival{incoming: i, ctx: ctx}, Verify: i.Wait}
+}
+
+// arrival is a reader of an Incoming.
+type arrival struct {
+	incoming *Incoming
+	ctx      context.Context // of the one request that reads
+	offset   int64           // in the blob
+
+	part  storage.Part // that is open
+	begin int64        // of the part in the blob
+	file  io.ReadSeekCloser
+	at    int64 // of the file
+}
+
+func (a *arrival) Read(p []byte) (int, error) {
+	if a.offset >= a.incoming.blob.Size {
+		return 0, io.EOF
+	}
+	parts, err := a.incoming.await(a.ctx, a.offset)
+	if err != nil {
+		return 0, err
+	}
+	err = a.open(parts)
+	if errors.Is(err, fs.ErrNotExist) { // the parts have just become the blob
+		if parts, err = a.incoming.await(a.ctx, a.incoming.blob.Size); err == nil {
+			err = a.open(parts)
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := a.file.Read(p[:min(int64(len(p)), a.begin+a.part.Size-a.offset)])
+	a.at += int64(n)
+	a.offset += int64(n)
+	return n, err
+}
+
+// open has the file stand where the offset is.
+func (a *arrival) open(parts []storage.Part) error {
+	var begin int64
+	for _, part := range parts {
+		if a.offset < begin+part.Size {
+			return a.openPart(part, begin)
+		}
+		begin += part.Size
+	}
+	return io.ErrUnexpectedEOF
+}
+
+func (a *arrival) openPart(part storage.Part, begin int64) error {
+	if a.file == nil || a.part.Name != part.Name {
+		f, _, err := a.incoming.registry.driver.Open(a.ctx, part.Name)
+		if err != nil {
+			return err
+		}
+		if err := a.Close(); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		a.file, a.at = f, 0
+	}
+	a.part, a.begin = part, begin
+	if a.at == a.offset-begin {
+		return nil
+	}
+	var err error
+	a.at, err = a.file.Seek(a.offset-begin, io.SeekStart)
+	return err
+}
+
+func (a *arrival) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += a.offset
+	case io.SeekEnd:
+		offset += a.incoming.blob.Size
+	}
+	if offset < 0 {
+		return a.offset, errors.New("a position before the beginning")
+	}
+	a.offset = offset
+	return offset, nil
+}
+
+func (a *arrival) Close() error {
+	if a.file == nil {
+		return nil
+	}
+	err := a.file.Close()
+	a.file = nil
+	return err
+}

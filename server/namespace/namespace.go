@@ -1,0 +1,123 @@
+// Package namespace turns what a request says about a repository into its
+// canonical name. Nothing else knows how requests address images.
+//
+// A request names a repository by its path, by the parameter ns, which says the
+// registry that the path is of (containerd, BuildKit, Docker 29), or by both
+// (BuildKit puts the registry before the path as well).
+package namespace
+
+import (
+	"regexp"
+	"strings"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+)
+
+// Mode is how paths are understood.
+type Mode string
+
+// The modes. README has a table of what they make of a path.
+const (
+	// Auto: a path that begins with a host is of that registry, and any other
+	// of docker.io. Everything is in one area.
+	Auto Mode = "auto"
+	// Path: a path begins with the registry, whatever it looks like. Each has an
+	// area of its own.
+	Path Mode = "path"
+	// None: a path is a repository of the store and nothing else, though it may
+	// shadow what it would be in Auto.
+	None Mode = "none"
+)
+
+// What Docker takes for granted in names: the registry, and there the
+// organisation.
+const (
+	dockerHub      = "docker.io"
+	officialImages = "library/"
+)
+
+// Name is the repository that a request means by a path and a parameter ns, which
+// may be empty. NAME_INVALID if they are malformed, NAME_UNKNOWN if the mode
+// wants a namespace and there is none.
+func (m Mode) Name(path, ns string) (oci.Name, error) {
+	name, err := oci.ParseName(path)
+	if err == nil && ns != "" {
+		ns, err = parseHost(ns)
+	}
+	if err != nil {
+		return oci.Name{}, err
+	}
+	meant := m.meant(path, ns)
+	switch {
+	case meant.IsZero():
+		return oci.Name{}, oci.Errorf(oci.NameUnknown,
+			"%s has no namespace: here a name begins with its registry, as docker.io/library/alpine does", path)
+	case m == None && ns != "":
+		return name, nil
+	case m == None:
+	case m == Path:
+		name.Area, name.Repository = meant.Namespace, meant.Repository
+	default:
+		name.Repository = withoutDockerHub(meant)
+	}
+	name.Upstream = meant
+	return name, nil
+}
+
+// meant is the repository that the rest of the world would understand; zero if
+// the mode wants a namespace and there is none.
+func (m Mode) meant(path, ns string) oci.Upstream {
+	u := oci.Upstream{Namespace: dockerHub, Repository: path}
+	first, rest, deeper := strings.Cut(path, "/")
+	first = canonical(first)
+	switch {
+	case ns != "" && deeper && first == ns, ns == "" && deeper && (m == Path || looksLikeHost(first)):
+		u = oci.Upstream{Namespace: first, Repository: rest}
+	case ns != "":
+		u.Namespace = ns
+	case m == Path:
+		return oci.Upstream{}
+	}
+	if u.Namespace == dockerHub && !strings.Contains(u.Repository, "/") {
+		u.Repository = officialImages + u.Repository
+	}
+	return u
+}
+
+// withoutDockerHub is the one path in Auto that stands for u: names of docker.io
+// do without it, unless they would look like another registry's.
+func withoutDockerHub(u oci.Upstream) string {
+	first, _, _ := strings.Cut(u.Repository, "/")
+	if u.Namespace == dockerHub && !looksLikeHost(first) {
+		return u.Repository
+	}
+	return u.String()
+}
+
+// looksLikeHost tells registries from organisations, as Docker does.
+func looksLikeHost(component string) bool {
+	return strings.ContainsAny(component, ".:") || component == "localhost"
+}
+
+// canonical is the name of a registry that has several.
+func canonical(host string) string {
+	switch host {
+	case "index.docker.io", "registry-1.docker.io":
+		return dockerHub
+	}
+	return host
+}
+
+// A registry as ns has it: a DNS name or an IPv4 address, maybe with a port.
+var hostPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[0-9]{1,5})?$`)
+
+const maxHostLength = 255 // of a file's name, which it may become
+
+func parseHost(ns string) (string, error) {
+	host := strings.ToLower(ns)
+	if len(host) > maxHostLength || !hostPattern.MatchString(host) || !looksLikeHost(host) {
+		return "", oci.Errorf(oci.NameInvalid,
+			"malformed namespace %.100q: the parameter ns takes a host name with a dot or a port, or localhost", ns)
+	}
+	return canonical(host), nil
+}
