@@ -26,10 +26,35 @@ func guard() oci.Registry {
 
 // To a writer the guard is transparent.
 func TestGuardLetsAWriterPass(t *testing.T) {
-	writer := access.WithGrant(context.Background(), access.Writer.Grant("writer"))
-	registrytest.RunAs(t, writer, func(*testing.T) oci.Registry {
-		return guard()
-	})
+	registrytest.Suite{
+		New:     func(*testing.T) oci.Registry { return guard() },
+		Context: access.WithGrant(context.Background(), access.Writer.Grant("writer")),
+	}.Run(t)
+}
+
+// Whether something is there, pushers are told by the registry as they see it.
+func TestStatsOfPushers(t *testing.T) {
+	filled, empty := local.New(memory.New()), local.New(memory.New())
+	u, err := filled.StartUpload(context.Background(), name("org/app"))
+	if err == nil {
+		_, err = u.Commit(context.Background(), oci.SHA256.Sum(nil))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for who, tt := range map[string]struct {
+		grant access.Grant
+		there bool
+	}{
+		"a token to pull":          {token(access.Pull), true},
+		"a token to pull and push": {token(access.Pull, access.Push), false},
+		"a writer without a token": {access.Writer.Grant("w"), true},
+	} {
+		_, err := access.Guard(filled, empty).StatBlob(access.WithGrant(context.Background(), tt.grant), name("org/app"), oci.SHA256.Sum(nil))
+		if there := err == nil; there != tt.there {
+			t.Errorf("%s: %v, want there to be a blob: %t", who, err, tt.there)
+		}
+	}
 }
 
 // call is one method of a registry.

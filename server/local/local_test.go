@@ -26,7 +26,7 @@ var drivers = map[string]func(t *testing.T) storage.Driver{
 func TestRegistry(t *testing.T) {
 	for name, driver := range drivers {
 		t.Run(name, func(t *testing.T) {
-			registrytest.Run(t, func(t *testing.T) oci.Registry { return local.New(driver(t)) })
+			registrytest.Suite{New: func(t *testing.T) oci.Registry { return local.New(driver(t)) }}.Run(t)
 		})
 	}
 }

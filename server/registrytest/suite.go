@@ -14,13 +14,21 @@ import (
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// Run runs the suite. Each call of create makes an empty registry.
-func Run(t *testing.T, create func(t *testing.T) oci.Registry) {
-	RunAs(t, context.Background(), create)
+// Suite is the rules, for the registries of one maker.
+type Suite struct {
+	New     func(t *testing.T) oci.Registry           // makes an empty registry
+	Context context.Context                           // of all calls; nil: no particular one
+	Name    func(repository string) (oci.Name, error) // nil: oci.ParseName
 }
 
-// RunAs runs the suite with a context, for a registry that looks into it.
-func RunAs(t *testing.T, ctx context.Context, create func(t *testing.T) oci.Registry) {
+// Run runs the suite.
+func (s Suite) Run(t *testing.T) {
+	if s.Context == nil {
+		s.Context = context.Background()
+	}
+	if s.Name == nil {
+		s.Name = oci.ParseName
+	}
 	tests := []struct {
 		rule string
 		test func(t *testing.T, r registry)
@@ -50,7 +58,7 @@ func RunAs(t *testing.T, ctx context.Context, create func(t *testing.T) oci.Regi
 		{"referrers are listed by subject", listReferrers},
 	}
 	for _, tt := range tests {
-		t.Run(tt.rule, func(t *testing.T) { tt.test(t, registry{t, create(t), ctx}) })
+		t.Run(tt.rule, func(t *testing.T) { tt.test(t, registry{t, s.New(t), s.Context, s.Name}) })
 	}
 }
 
@@ -58,12 +66,13 @@ func RunAs(t *testing.T, ctx context.Context, create func(t *testing.T) oci.Regi
 type registry struct {
 	*testing.T
 	oci.Registry
-	ctx context.Context
+	ctx   context.Context
+	named func(string) (oci.Name, error)
 }
 
 func (r registry) name(s string) oci.Name {
 	r.Helper()
-	return must(oci.ParseName(s))(r.T)
+	return must(r.named(s))(r.T)
 }
 
 func must[V any](v V, err error) func(t *testing.T) V {
