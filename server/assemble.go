@@ -11,39 +11,85 @@ import (
 	"opendev.org/zuul/zuul-registry/server/local"
 	"opendev.org/zuul/zuul-registry/server/namespace"
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/shadow"
 	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/token"
+	"opendev.org/zuul/zuul-registry/server/upstream"
 	"opendev.org/zuul/zuul-registry/server/web"
 )
 
 // idle is how long a client may neither send nor take a byte.
 const idle = 2 * time.Minute
 
+// assembly is what there is to serve.
+type assembly struct {
+	handler http.Handler // of ADDRESS
+	pushes  http.Handler // of PUSH_ADDRESS; nil: it is not set
+	close   func()       // to be called when the last handler has returned, before the store is closed
+}
+
 // assemble wires the server: one layer a line.
-func assemble(c config.Config, log *slog.Logger, store storage.Driver) (http.Handler, error) {
+func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly, error) {
 	tokens, err := openTokens(c, log)
 	if err != nil {
-		return nil, err
+		return assembly{}, err
+	}
+	upstreams, err := openUpstreams(c, log)
+	if err != nil {
+		return assembly{}, err
 	}
 
-	kept := local.New(store)
-	var registry oci.Registry = kept
-	registry = access.Guard(registry, registry)
+	kept := open(store, c.Namespacing)
+	shadowed := shadow.New(kept, shadow.Options{Upstreams: upstreams, TagTTL: c.UpstreamTagTTL, Log: log})
+	pushed := shadowed.Pushes()
 
-	faults := api.ErrorWriter{Log: log}
-	routes := web.Routes{
-		web.HealthyPath: http.HandlerFunc(web.Healthy),
-		web.ReadyPath:   web.Ready(log, kept.Ready),
-		token.Path:      faults.Handler(tokens.Endpoint, token.BasicChallenge()),
+	serve := func(r oci.Registry, readOnly bool) http.Handler {
+		faults := api.ErrorWriter{Log: log}
+		images := api.New(access.Guard(r, pushed), api.Options{
+			Name: namespace.Mode(c.Namespacing).Name, ReadOnly: readOnly,
+			Login: access.Authenticated, MayPush: access.MayPush, Challenges: tokens.Challenges, Errors: faults,
+		})
+		return web.Chain(web.Routes{
+			web.HealthyPath: http.HandlerFunc(web.Healthy),
+			web.ReadyPath:   web.Ready(log, kept.Ready),
+			token.Path:      faults.Handler(tokens.Endpoint, token.BasicChallenge()),
+			"/":             images,
+		}, web.Options{
+			Log: log, Identify: tokens.Identify, Describe: images.Describe, BehindProxy: !c.TLS, Idle: idle,
+		})
 	}
-	images := api.New(registry, api.Options{
-		Name:  namespace.Auto.Name,
-		Login: access.Authenticated, MayPush: access.MayPush, Challenges: tokens.Challenges, Errors: faults,
-	})
-	routes["/"] = images
-	return web.Chain(routes, web.Options{
-		Log: log, Identify: tokens.Identify, Describe: images.Describe, BehindProxy: !c.TLS, Idle: idle,
-	}), nil
+	a := assembly{handler: serve(shadowed, c.PushAddress != ""), close: shadowed.Close}
+	if c.PushAddress != "" {
+		a.pushes = serve(pushed, false)
+	}
+	return a, nil
+}
+
+// open makes the registry of what the store keeps.
+func open(store storage.Driver, namespacing string) *local.Registry {
+	if namespacing == config.Path {
+		return local.NewPerNamespace(store)
+	}
+	return local.New(store)
+}
+
+func openUpstreams(c config.Config, log *slog.Logger) (upstream.Registries, error) {
+	o := upstream.Options{URLs: c.Upstreams, Timeout: c.UpstreamTimeout, UserAgent: "zuul-registry/" + version, Log: log}
+	var err error
+	if c.UpstreamAuthFile != "" {
+		if o.Credentials, err = upstream.OpenCredentials(c.UpstreamAuthFile, log); err != nil {
+			return nil, wrong("UPSTREAM_AUTH_FILE", c.UpstreamAuthFile, err)
+		}
+		if c.AnonymousRead {
+			log.Warn("everybody may read what the credentials of ZUUL_REGISTRY_UPSTREAM_AUTH_FILE open: ZUUL_REGISTRY_ANONYMOUS_READ is true")
+		}
+	}
+	if c.UpstreamCAFile != "" {
+		if o.Authorities, err = upstream.OpenAuthorities(c.UpstreamCAFile); err != nil {
+			return nil, wrong("UPSTREAM_CA_FILE", c.UpstreamCAFile, err)
+		}
+	}
+	return upstream.Open(o)
 }
 
 func openTokens(c config.Config, log *slog.Logger) (*token.Service, error) {

@@ -17,10 +17,11 @@ const module = "opendev.org/zuul/zuul-registry/server"
 // know each other. Test suites stand beside what they test.
 var floors = map[string]int{
 	"oci": 0, "registrytest": 0, "reload": 0,
-	"storage": 1, "storage/filesystem": 1, "storage/memory": 1, "storage/storagetest": 1, "certificate": 1,
-	"local":  2,
-	"access": 3,
-	"api":    4, "token": 4, "web": 4,
+	"namespace": 1,
+	"storage":   1, "storage/filesystem": 1, "storage/memory": 1, "storage/storagetest": 1, "certificate": 1,
+	"local": 2, "upstream": 2,
+	"access": 3, "shadow": 3,
+	"api": 4, "token": 4, "web": 4,
 	"config": 5, ".": 5,
 }
 

@@ -45,6 +45,7 @@ func (s *stream) String() string {
 func house(dir string, more ...string) []string {
 	return append(more,
 		"ZUUL_REGISTRY_ADDRESS=127.0.0.1:0",
+		"ZUUL_REGISTRY_UPSTREAMS=none", // there may be no network
 		"ZUUL_REGISTRY_STORAGE_ROOT="+filepath.Join(dir, "storage"),
 		"ZUUL_REGISTRY_TLS_CERT="+filepath.Join(dir, "cert.pem"),
 		"ZUUL_REGISTRY_TLS_KEY="+filepath.Join(dir, "cert.key"))
@@ -79,6 +80,7 @@ func TestExitCodes(t *testing.T) {
 		{"a misspelt variable", at("ZUUL_REGISTRY_PASWORD=x"), []string{"serve"}, exitUsage, "ZUUL_REGISTRY_PASSWORD"},
 		{"a bad value", at("ZUUL_REGISTRY_TLS=maybe"), nil, exitUsage, "ZUUL_REGISTRY_TLS"},
 		{"an address that cannot be had", at("ZUUL_REGISTRY_ADDRESS=192.0.2.1:1"), nil, exitUsage, "ZUUL_REGISTRY_ADDRESS"},
+		{"an address for pushes that cannot be had", at("ZUUL_REGISTRY_PUSH_ADDRESS=192.0.2.1:1"), nil, exitUsage, "ZUUL_REGISTRY_PUSH_ADDRESS"},
 		{"an htpasswd file that is not there", at("ZUUL_REGISTRY_READERS_HTPASSWD=/none"), nil, exitUsage, "ZUUL_REGISTRY_READERS_HTPASSWD"},
 		{"check without a store", at(), []string{"check"}, exitFailed, "no store"},
 		{"health of nothing", at("ZUUL_REGISTRY_TLS=off", "ZUUL_REGISTRY_ADDRESS=127.0.0.1:1"), []string{"health"}, exitFailed, "refused"},

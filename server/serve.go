@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"opendev.org/zuul/zuul-registry/server/config"
@@ -18,33 +19,63 @@ func (p *program) serve(ctx context.Context) (err error) {
 		return err
 	}
 	generated := generate(&c)
-	listener, err := net.Listen("tcp", c.Address)
+	listeners, err := listen(c)
+	defer func() { err = errors.Join(err, closeAll(listeners)) }()
 	if err != nil {
-		return wrong("ADDRESS", c.Address, err)
+		return err
 	}
-	defer func() {
-		if gone := listener.Close(); !errors.Is(gone, net.ErrClosed) {
-			err = errors.Join(err, gone)
-		}
-	}()
 	store, err := filesystem.New(filesystem.Options{Root: c.StorageRoot, Sync: c.StorageSync})
 	if err != nil {
 		return wrong("STORAGE_ROOT", c.StorageRoot, err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	handler, err := assemble(c, log, store)
+	assembled, err := assemble(c, log, store)
 	if err != nil {
 		return err
 	}
-	s, err := newServer(c, log, handler)
+	defer assembled.close()
+	s, err := newServer(c, log)
 	if err != nil {
 		return err
 	}
-	if err := p.welcome(c, listener.Addr(), generated); err != nil {
+	if err := p.welcome(c, listeners, generated); err != nil {
 		return err
 	}
-	log.Info("serving", "address", listener.Addr().String(), "tls", c.TLS, "storage", c.Storage, "root", c.StorageRoot, "version", version)
-	return s.run(ctx, listener)
+	handlers := []http.Handler{assembled.handler, assembled.pushes}
+	for i, l := range listeners {
+		s.open(l, handlers[i])
+		log.Info("serving", "address", l.Addr().String(), "pushes", i == len(listeners)-1,
+			"tls", c.TLS, "storage", c.Storage, "root", c.StorageRoot, "version", version)
+	}
+	return s.run(ctx)
+}
+
+// listen opens ADDRESS and then, if it is set, PUSH_ADDRESS. What is open when
+// it fails comes with the error.
+func listen(c config.Config) ([]net.Listener, error) {
+	var all []net.Listener
+	for _, at := range []struct{ variable, address string }{{"ADDRESS", c.Address}, {"PUSH_ADDRESS", c.PushAddress}} {
+		if at.address == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", at.address)
+		if err != nil {
+			return all, wrong(at.variable, at.address, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// closeAll closes those that the server has not.
+func closeAll(listeners []net.Listener) error {
+	var errs error
+	for _, l := range listeners {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = errors.Join(errs, err)
+		}
+	}
+	return errs
 }
 
 // generate makes the secrets that were not given, and says whether the password
@@ -62,13 +93,18 @@ func generate(c *config.Config) bool {
 
 // welcome tells a person how to begin. It does not pass through the log, which
 // must not hold a password.
-func (p *program) welcome(c config.Config, address net.Addr, generated bool) error {
-	url, err := reachable(c, address)
+func (p *program) welcome(c config.Config, listeners []net.Listener, generated bool) error {
+	urls, err := reachable(c, listeners)
 	if err != nil {
 		return err
 	}
-	scheme, host, _ := strings.Cut(url, "://")
-	text, password := fmt.Sprintf("zuul-registry serves %s\n  user         %s\n", url, c.Username), "<password>"
+	pushes := urls[len(urls)-1]
+	scheme, host, _ := strings.Cut(pushes, "://")
+	text, password := fmt.Sprintf("zuul-registry serves %s\n", urls[0]), "<password>"
+	if pushes != urls[0] {
+		text += fmt.Sprintf("  for pushes   %s\n", pushes)
+	}
+	text += fmt.Sprintf("  user         %s\n", c.Username)
 	if generated {
 		password = string(c.Password)
 		text += fmt.Sprintf("  password     %s (for this run: ZUUL_REGISTRY_PASSWORD sets a lasting one)\n", password)
@@ -86,18 +122,25 @@ func (p *program) welcome(c config.Config, address net.Addr, generated bool) err
 	return err
 }
 
-// reachable is a URL of the registry.
-func reachable(c config.Config, address net.Addr) (string, error) {
-	if c.PublicURL != "" {
-		return c.PublicURL, nil
-	}
-	host, port, err := net.SplitHostPort(address.String())
-	if ip := net.ParseIP(host); ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
-		host = "localhost"
-	}
+// reachable is a URL for each listener.
+func reachable(c config.Config, listeners []net.Listener) ([]string, error) {
 	scheme := "http://"
 	if c.TLS {
 		scheme = "https://"
 	}
-	return scheme + net.JoinHostPort(host, port), err
+	var urls []string
+	for _, l := range listeners {
+		host, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		if ip := net.ParseIP(host); ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
+			host = "localhost"
+		}
+		urls = append(urls, scheme+net.JoinHostPort(host, port))
+	}
+	if c.PublicURL != "" {
+		urls[0] = c.PublicURL // proxies know no other
+	}
+	return urls, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,31 +21,24 @@ const (
 	grace = 500 * time.Millisecond
 )
 
-// server is an http.Server that knows when its last handler has returned.
+// server answers at one door or more, and knows when the last handler of all has
+// returned.
 type server struct {
-	http   http.Server
-	tls    bool
+	tls    *tls.Config // nil: plain HTTP
 	log    *slog.Logger
+	doors  []*door
 	active sync.WaitGroup // requests
 }
 
-func newServer(c config.Config, log *slog.Logger, handler http.Handler) (*server, error) {
-	s := &server{tls: c.TLS, log: log}
-	s.http = http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.active.Add(1)
-			defer s.active.Done()
-			handler.ServeHTTP(w, r)
-		}),
-		ReadHeaderTimeout:            time.Minute,
-		DisableGeneralOptionsHandler: true, // which would answer past ours
-		IdleTimeout:                  2 * time.Minute,
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug), // handshakes of scanners, mostly
-		// Go's HTTP/2 costs about twice the processor time of HTTP/1.1 on
-		// pulls, and clients open several connections anyway.
-		Protocols: new(http.Protocols),
-	}
-	s.http.Protocols.SetHTTP1(true)
+// door is a listener, and what answers there.
+type door struct {
+	listener net.Listener
+	http     http.Server
+}
+
+// newServer makes a server without doors.
+func newServer(c config.Config, log *slog.Logger) (*server, error) {
+	s := &server{log: log}
 	if !c.TLS {
 		return s, nil
 	}
@@ -60,35 +54,86 @@ func newServer(c config.Config, log *slog.Logger, handler http.Handler) (*server
 	if err != nil {
 		return nil, wrong("TLS_CERT", c.TLSCert, err)
 	}
-	s.http.TLSConfig = &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12}
+	s.tls = &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12}
 	return s, nil
 }
 
-// run serves until ctx is done, and ends within drain and grace.
-func (s *server) run(ctx context.Context, l net.Listener) error {
-	ended := make(chan error, 1)
-	go func() {
-		if s.tls {
-			ended <- s.http.ServeTLS(l, "", "")
-		} else {
-			ended <- s.http.Serve(l)
-		}
-	}()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
+// open adds a door, before run.
+func (s *server) open(l net.Listener, handler http.Handler) {
+	d := &door{listener: l}
+	d.http = http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.active.Add(1)
+			defer s.active.Done()
+			handler.ServeHTTP(w, r)
+		}),
+		TLSConfig:                    s.tls.Clone(), // http.Server may change it
+		ReadHeaderTimeout:            time.Minute,
+		DisableGeneralOptionsHandler: true, // which would answer past ours
+		IdleTimeout:                  2 * time.Minute,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // handshakes of scanners, mostly
+		// Go's HTTP/2 costs about twice the processor time of HTTP/1.1 on
+		// pulls, and clients open several connections anyway.
+		Protocols: new(http.Protocols),
 	}
+	d.http.Protocols.SetHTTP1(true)
+	s.doors = append(s.doors, d)
+}
+
+// run serves until ctx is done or a listener fails, and ends within drain and
+// grace.
+func (s *server) run(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		stopped <- s.stop()
+	}()
+	err := s.atAllDoors(func(d *door) error {
+		defer end() // at the other doors as well
+		return d.serve()
+	})
+	return errors.Join(err, <-stopped)
+}
+
+// serve returns nil when the door is shut.
+func (d *door) serve() error {
+	var err error
+	if d.http.TLSConfig != nil {
+		err = d.http.ServeTLS(d.listener, "", "")
+	} else {
+		err = d.http.Serve(d.listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// stop lets requests finish, and cuts off those that take too long.
+func (s *server) stop() error {
 	s.log.Info("stopping", "drain", drain)
 	limited, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	if err := s.http.Shutdown(limited); err != nil {
-		s.log.Warn("requests are cut off", "error", err)
-		err = s.http.Close()
-		s.settle()
-		return err
+	err := s.atAllDoors(func(d *door) error { return d.http.Shutdown(limited) })
+	if err == nil {
+		return nil
 	}
-	return nil
+	s.log.Warn("requests are cut off", "error", err)
+	err = s.atAllDoors(func(d *door) error { return d.http.Close() })
+	s.settle()
+	return err
+}
+
+// atAllDoors does something at all doors at once, and waits until it is done.
+func (s *server) atAllDoors(do func(*door) error) error {
+	errs := make([]error, len(s.doors))
+	var doing sync.WaitGroup
+	for i, d := range s.doors {
+		doing.Go(func() { errs[i] = do(d) })
+	}
+	doing.Wait()
+	return errors.Join(errs...)
 }
 
 // settle waits, but not for long, for the handlers of requests that were cut off.

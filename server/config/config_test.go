@@ -46,8 +46,18 @@ func TestDefaults(t *testing.T) {
 		Storage:       Filesystem,
 		StorageRoot:   "data/storage",
 		StorageSync:   true,
-		LogLevel:      slog.LevelInfo,
-		LogFormat:     Text,
+		Namespacing:   Auto,
+		Upstreams: Upstreams{
+			"docker.io":       "https://registry-1.docker.io",
+			"quay.io":         "https://quay.io",
+			"gcr.io":          "https://gcr.io",
+			"ghcr.io":         "https://ghcr.io",
+			"registry.k8s.io": "https://registry.k8s.io",
+		},
+		UpstreamTagTTL:  5 * time.Minute,
+		UpstreamTimeout: 30 * time.Second,
+		LogLevel:        slog.LevelInfo,
+		LogFormat:       Text,
 	}
 	if c := load(t, "PATH=/bin", "ZUUL_REGISTRYTLS=no", "TLS=no", "odd"); !reflect.DeepEqual(c, want) {
 		t.Errorf("nothing set: %+v, want %+v", c, want)
@@ -64,6 +74,7 @@ func TestDefaults(t *testing.T) {
 func TestEveryVariable(t *testing.T) {
 	c := load(t,
 		"ZUUL_REGISTRY_ADDRESS=[fe80::1%eth0]:443",
+		"ZUUL_REGISTRY_PUSH_ADDRESS=:9001",
 		"ZUUL_REGISTRY_PUBLIC_URL=HTTPS://registry.example.com:8443/",
 		"ZUUL_REGISTRY_TLS=off",
 		"ZUUL_REGISTRY_TLS_CERT=/tls/it's a cert.pem",
@@ -79,26 +90,38 @@ func TestEveryVariable(t *testing.T) {
 		"ZUUL_REGISTRY_STORAGE=filesystem",
 		"ZUUL_REGISTRY_STORAGE_ROOT=/storage",
 		"ZUUL_REGISTRY_STORAGE_SYNC=false",
+		"ZUUL_REGISTRY_NAMESPACING=path",
+		"ZUUL_REGISTRY_UPSTREAMS=quay.io=https://mirror.example.com/, docker.io=http://[::1]:5000",
+		"ZUUL_REGISTRY_UPSTREAM_AUTH_FILE=/auth.json",
+		"ZUUL_REGISTRY_UPSTREAM_CA_FILE=/ca.pem",
+		"ZUUL_REGISTRY_UPSTREAM_TAG_TTL=0",
+		"ZUUL_REGISTRY_UPSTREAM_TIMEOUT=1m",
 		"ZUUL_REGISTRY_LOG_LEVEL=debug",
 		"ZUUL_REGISTRY_LOG_FORMAT=json",
 		"ZUUL_REGISTRY_LOG_FORMAT=text", // as for os.Getenv the first counts
 	)
 	want := Config{
-		Address:         "[fe80::1%eth0]:443",
-		PublicURL:       "https://registry.example.com:8443",
-		TLSCert:         "/tls/it's a cert.pem",
-		TLSKey:          "/tls/key=1.pem",
-		TLSHosts:        []string{"registry", "my_registry", "10.0.0.1", "fd00::1"},
-		Username:        "zoë smith",
-		Password:        " p=:\n$HOME,\xff",
-		WritersHtpasswd: "/writers",
-		ReadersHtpasswd: "/readers",
-		Secret:          key,
-		TokenLifetime:   90 * time.Second,
-		Storage:         Filesystem,
-		StorageRoot:     "/storage",
-		LogLevel:        slog.LevelDebug,
-		LogFormat:       JSON,
+		Address:          "[fe80::1%eth0]:443",
+		PushAddress:      ":9001",
+		PublicURL:        "https://registry.example.com:8443",
+		TLSCert:          "/tls/it's a cert.pem",
+		TLSKey:           "/tls/key=1.pem",
+		TLSHosts:         []string{"registry", "my_registry", "10.0.0.1", "fd00::1"},
+		Username:         "zoë smith",
+		Password:         " p=:\n$HOME,\xff",
+		WritersHtpasswd:  "/writers",
+		ReadersHtpasswd:  "/readers",
+		Secret:           key,
+		TokenLifetime:    90 * time.Second,
+		Storage:          Filesystem,
+		StorageRoot:      "/storage",
+		Namespacing:      Path,
+		Upstreams:        Upstreams{"docker.io": "http://[::1]:5000", "quay.io": "https://mirror.example.com"},
+		UpstreamAuthFile: "/auth.json",
+		UpstreamCAFile:   "/ca.pem",
+		UpstreamTimeout:  time.Minute,
+		LogLevel:         slog.LevelDebug,
+		LogFormat:        JSON,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v\nwant %+v", c, want)
@@ -107,12 +130,14 @@ func TestEveryVariable(t *testing.T) {
 
 func TestGoodValues(t *testing.T) {
 	for name, values := range map[string][]string{
-		"ADDRESS":        {":0", "localhost:65535", "0.0.0.0:9000", "[::]:9000", "registry.example.com:1"},
-		"PUBLIC_URL":     {"http://localhost", "http://127.0.0.1:9000", "https://[::1]", "https://[fd00::1]:9000"},
-		"TLS_HOSTS":      {"a", "a.example.com", "0123456789", "fd00::1", "<hostname>"},
-		"ANONYMOUS_READ": {"true", "false", "1", "0", "TRUE"},
-		"TOKEN_LIFETIME": {"1ns", "1h30m", "48h"},
-		"LOG_LEVEL":      {"debug", "info", "warn", "error"},
+		"ADDRESS":          {":0", "localhost:65535", "0.0.0.0:9000", "[::]:9000", "registry.example.com:1"},
+		"PUBLIC_URL":       {"http://localhost", "http://127.0.0.1:9000", "https://[::1]", "https://[fd00::1]:9000"},
+		"TLS_HOSTS":        {"a", "a.example.com", "0123456789", "fd00::1", "<hostname>"},
+		"ANONYMOUS_READ":   {"true", "false", "1", "0", "TRUE"},
+		"TOKEN_LIFETIME":   {"1ns", "1h30m", "48h"},
+		"NAMESPACING":      {"auto", "path", "none"},
+		"UPSTREAM_TAG_TTL": {"0", "0s", "1ns", "48h"},
+		"LOG_LEVEL":        {"debug", "info", "warn", "error"},
 	} {
 		for _, value := range values {
 			load(t, Prefix+name+"="+value)
@@ -122,7 +147,8 @@ func TestGoodValues(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	c := load(t, "ZUUL_REGISTRY_PASSWORD=hunter2", "ZUUL_REGISTRY_TLS=off",
-		"ZUUL_REGISTRY_TOKEN_LIFETIME=90m", "ZUUL_REGISTRY_LOG_LEVEL=warn")
+		"ZUUL_REGISTRY_TOKEN_LIFETIME=90m", "ZUUL_REGISTRY_LOG_LEVEL=warn",
+		"ZUUL_REGISTRY_UPSTREAMS=quay.io=https://quay.io/", "ZUUL_REGISTRY_UPSTREAM_TAG_TTL=0")
 	var lines []string
 	for _, v := range c.Describe() {
 		lines = append(lines, fmt.Sprintf("%s [%s] [%s]", v.Name, v.Default, v.Value))
@@ -131,6 +157,7 @@ func TestDescribe(t *testing.T) {
 		}
 	}
 	want := strings.Split(`ZUUL_REGISTRY_ADDRESS [:9000] [:9000]
+ZUUL_REGISTRY_PUSH_ADDRESS [] []
 ZUUL_REGISTRY_PUBLIC_URL [] []
 ZUUL_REGISTRY_TLS [on] [off]
 ZUUL_REGISTRY_TLS_CERT [data/tls/cert.pem] [data/tls/cert.pem]
@@ -146,6 +173,12 @@ ZUUL_REGISTRY_TOKEN_LIFETIME [1h] [1h30m]
 ZUUL_REGISTRY_STORAGE [filesystem] [filesystem]
 ZUUL_REGISTRY_STORAGE_ROOT [data/storage] [data/storage]
 ZUUL_REGISTRY_STORAGE_SYNC [true] [true]
+ZUUL_REGISTRY_NAMESPACING [auto] [auto]
+ZUUL_REGISTRY_UPSTREAMS [docker.io=https://registry-1.docker.io,quay.io=https://quay.io,gcr.io=https://gcr.io,ghcr.io=https://ghcr.io,registry.k8s.io=https://registry.k8s.io] [quay.io=https://quay.io]
+ZUUL_REGISTRY_UPSTREAM_AUTH_FILE [] []
+ZUUL_REGISTRY_UPSTREAM_CA_FILE [] []
+ZUUL_REGISTRY_UPSTREAM_TAG_TTL [5m] [0s]
+ZUUL_REGISTRY_UPSTREAM_TIMEOUT [30s] [30s]
 ZUUL_REGISTRY_LOG_LEVEL [info] [warn]
 ZUUL_REGISTRY_LOG_FORMAT [text] [text]`, "\n")
 	if !slices.Equal(lines, want) {

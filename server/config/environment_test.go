@@ -29,10 +29,12 @@ func TestValuesOutOfFiles(t *testing.T) {
 func TestEveryVariableMayBeInAFile(t *testing.T) {
 	var environ []string
 	want := Config{
-		Address: ":1", PublicURL: "http://localhost", TLS: true, TLSCert: "cert", TLSKey: "key",
+		Address: ":1", PushAddress: ":2", PublicURL: "http://localhost", TLS: true, TLSCert: "cert", TLSKey: "key",
 		TLSHosts: []string{"localhost", "::1"}, Username: "smith", Password: "hunter2",
 		WritersHtpasswd: "writers", ReadersHtpasswd: "readers", Secret: key, TokenLifetime: time.Minute,
-		Storage: Filesystem, StorageRoot: "root", LogLevel: slog.LevelError, LogFormat: JSON,
+		Storage: Filesystem, StorageRoot: "root",
+		Namespacing: None, Upstreams: Upstreams{}, UpstreamAuthFile: "auth.json", UpstreamCAFile: "ca.pem",
+		UpstreamTimeout: time.Second, LogLevel: slog.LevelError, LogFormat: JSON,
 	}
 	for _, v := range want.Describe() {
 		text := v.Value
@@ -53,6 +55,7 @@ func TestBadFiles(t *testing.T) {
 	dir := t.TempDir()
 	empty, newline, large := write(t, ""), write(t, "\r\n"), write(t, strings.Repeat("a", largest+1))
 	word, pem, htpasswd := write(t, "hunter2\n"), write(t, "-----BEGIN\nhunter2\n"), write(t, "zuul:$2y$10$hunter2\n")
+	docker := write(t, `{"auths":{"quay.io":{"auth":"hunter2"}}}`)
 	const file = `, allowed: path of a file with the value`
 	for _, c := range []struct{ name, path, line string }{
 		{"PASSWORD", dir + "/none", `PASSWORD_FILE is %q, which cannot be read (no such file or directory)` + file},
@@ -64,6 +67,8 @@ func TestBadFiles(t *testing.T) {
 		{"SECRET", word, `SECRET is 7 bytes long (read from %q), allowed: at least 32 bytes`},
 		{"TLS", word, `TLS is 7 bytes long (read from %q), allowed: on or off`},
 		{"TLS_KEY", pem, `TLS_KEY is the content of a file (read from %q), allowed: a path`},
+		{"UPSTREAMS", word, `UPSTREAMS is 7 bytes long (read from %q), allowed: ` + upstreamsAllowed},
+		{"UPSTREAM_AUTH_FILE", docker, `UPSTREAM_AUTH_FILE is the content of a file (read from %q), allowed: a path`},
 		{"READERS_HTPASSWD", htpasswd, `READERS_HTPASSWD is the content of a file (read from %q), allowed: a path`},
 	} {
 		want := fmt.Sprintf(Prefix+c.line, c.path)
@@ -73,21 +78,36 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// A name that ends in _FILE may be a variable's own, beside one without.
 func TestKnownNameThatEndsInFile(t *testing.T) {
 	type later struct {
 		Auth     string `env:"AUTH" kind:"text"`
 		AuthFile string `env:"AUTH_FILE" kind:"path"`
-		CAFile   string `env:"CA_FILE" kind:"path"`
 	}
-	ca := write(t, "/ca.pem\n")
 	var got later
-	err := fill(&got, []string{
-		"ZUUL_REGISTRY_AUTH=basic",
-		"ZUUL_REGISTRY_AUTH_FILE=/auth.json",
-		"ZUUL_REGISTRY_CA_FILE_FILE=" + ca,
-	})
-	if want := (later{"basic", "/auth.json", "/ca.pem"}); err != nil || got != want {
+	err := fill(&got, []string{"ZUUL_REGISTRY_AUTH=basic", "ZUUL_REGISTRY_AUTH_FILE=/auth.json"})
+	if want := (later{"basic", "/auth.json"}); err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestVariablesThatEndInFile(t *testing.T) {
+	auth, ca := write(t, "hunter2"), write(t, "/ca.pem\n")
+	c := load(t, "ZUUL_REGISTRY_UPSTREAM_AUTH_FILE="+auth, "ZUUL_REGISTRY_UPSTREAM_CA_FILE_FILE="+ca)
+	if c.UpstreamAuthFile != auth || c.UpstreamCAFile != "/ca.pem" {
+		t.Errorf("%q and %q, want %q and /ca.pem", c.UpstreamAuthFile, c.UpstreamCAFile, auth)
+	}
+	for entry, line := range map[string]string{
+		"UPSTREAM_AUTH=hunter2": "UPSTREAM_AUTH is not known, did you mean ZUUL_REGISTRY_UPSTREAM_AUTH_FILE?",
+		"UPSTREAM_CA=/ca.pem":   "UPSTREAM_CA is not known, did you mean ZUUL_REGISTRY_UPSTREAM_CA_FILE?",
+	} {
+		if got := failure(t, Prefix+entry); got != Prefix+line {
+			t.Errorf("gave %s\nwant %s", got, Prefix+line)
+		}
+	}
+	both := failure(t, "ZUUL_REGISTRY_UPSTREAM_CA_FILE=/ca.pem", "ZUUL_REGISTRY_UPSTREAM_CA_FILE_FILE="+ca)
+	if want := "ZUUL_REGISTRY_UPSTREAM_CA_FILE and ZUUL_REGISTRY_UPSTREAM_CA_FILE_FILE are both set, allowed: one of them"; both != want {
+		t.Errorf("gave %s\nwant %s", both, want)
 	}
 }
 
@@ -97,6 +117,10 @@ func TestUnknownNames(t *testing.T) {
 		"PORT":              "ADDRESS",
 		"LISTEN_ADDRESS":    "ADDRESS",
 		"LISTEN":            "ADDRESS",
+		"PUSH_ADRESS":       "PUSH_ADDRESS",
+		"NAMESPACE":         "NAMESPACING",
+		"UPSTREAM":          "UPSTREAMS",
+		"UPSTREAM_TTL":      "UPSTREAM_TAG_TTL",
 		"TSL":               "TLS",
 		"tls":               "TLS",
 		"TLS_HOST":          "TLS_HOSTS",

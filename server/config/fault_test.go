@@ -15,6 +15,8 @@ func TestBadValues(t *testing.T) {
 		username = `, allowed: a name without colon and control characters`
 		duration = `, allowed: a duration above zero, such as 90s, 30m or 1h`
 		path     = `, allowed: a path`
+		age      = `, allowed: a duration such as 90s, 30m or 1h, or 0`
+		ups      = `, allowed: ` + upstreamsAllowed
 	)
 	for _, c := range []struct{ entry, line string }{
 		{`ADDRESS=9000`, `ADDRESS is "9000"` + address},
@@ -28,6 +30,8 @@ func TestBadValues(t *testing.T) {
 		{`ADDRESS=10.0.0.256:9000`, `ADDRESS is "10.0.0.256:9000"` + address},
 		{`ADDRESS=https://localhost:9000`, `ADDRESS is "https://localhost:9000"` + address},
 		{"ADDRESS=:9000\n", `ADDRESS is ":9000\n"` + address},
+
+		{`PUSH_ADDRESS=9001`, `PUSH_ADDRESS is "9001"` + address},
 
 		{`PUBLIC_URL=registry.example.com`, `PUBLIC_URL is "registry.example.com"` + url},
 		{`PUBLIC_URL=registry.example.com:9000`, `PUBLIC_URL is "registry.example.com:9000"` + url},
@@ -83,6 +87,33 @@ func TestBadValues(t *testing.T) {
 		{`TOKEN_LIFETIME=-1h`, `TOKEN_LIFETIME is "-1h"` + duration},
 		{`TOKEN_LIFETIME=1d`, `TOKEN_LIFETIME is "1d"` + duration},
 		{`TOKEN_LIFETIME=9999999h`, `TOKEN_LIFETIME is "9999999h"` + duration},
+		{`UPSTREAM_TIMEOUT=0`, `UPSTREAM_TIMEOUT is "0"` + duration},
+		{`UPSTREAM_TAG_TTL=-1s`, `UPSTREAM_TAG_TTL is "-1s"` + age},
+		{`UPSTREAM_TAG_TTL=60`, `UPSTREAM_TAG_TTL is "60"` + age},
+		{`UPSTREAM_TAG_TTL=never`, `UPSTREAM_TAG_TTL is "never"` + age},
+
+		{`UPSTREAMS=quay.io`, `UPSTREAMS is a list with "quay.io"` + ups},
+		{`UPSTREAMS=off`, `UPSTREAMS is a list with "off"` + ups},
+		{`UPSTREAMS=,`, `UPSTREAMS is a list with ""` + ups},
+		{`UPSTREAMS=quay.io=https://quay.io,`, `UPSTREAMS is a list with ""` + ups},
+		{`UPSTREAMS=quay.io=https://quay.io,none`, `UPSTREAMS is a list with "none"` + ups},
+		{`UPSTREAMS=quay.io=https://quay.io gcr.io=https://gcr.io`, `UPSTREAMS is a list with "quay.io=https://quay.io gcr.io=https://gcr.io"` + ups},
+		{`UPSTREAMS=quay.io:https://quay.io`, `UPSTREAMS is a list with "quay.io:https://quay.io"` + ups},
+		{`UPSTREAMS=quay.io=quay.io`, `UPSTREAMS is a list with "quay.io=quay.io"` + ups},
+		{`UPSTREAMS=quay.io=https://quay.io/v2/`, `UPSTREAMS is a list with "quay.io=https://quay.io/v2/"` + ups},
+		{`UPSTREAMS=quay.io = https://quay.io`, `UPSTREAMS is a list with "quay.io = https://quay.io"` + ups},
+		{`UPSTREAMS==https://quay.io`, `UPSTREAMS is a list with "=https://quay.io"` + ups},
+		{`UPSTREAMS=Quay.io=https://quay.io`, `UPSTREAMS is a list with "Quay.io=https://quay.io"` + ups},
+		{`UPSTREAMS=quay.io/org=https://quay.io`, `UPSTREAMS is a list with "quay.io/org=https://quay.io"` + ups},
+		{`UPSTREAMS=quay.io:0=https://quay.io`, `UPSTREAMS is a list with "quay.io:0=https://quay.io"` + ups},
+		{`UPSTREAMS=[::1]=https://quay.io`, `UPSTREAMS is a list with "[::1]=https://quay.io"` + ups},
+		{`UPSTREAMS=index.docker.io=https://a`, `UPSTREAMS is a list with "index.docker.io=https://a"` + ups},
+		{`UPSTREAMS=registry-1.docker.io=https://a`, `UPSTREAMS is a list with "registry-1.docker.io=https://a"` + ups},
+		{`UPSTREAMS=quay.io=https://a,gcr.io=https://b, quay.io=https://c`, `UPSTREAMS is a list with "quay.io=https://c"` + ups},
+		{`UPSTREAMS=quay.io=https://quay.io,gcr.io=https://zuul:hunter,2@gcr.io`, `UPSTREAMS is a list with a user in a URL` + ups},
+		{`UPSTREAMS=` + strings.Repeat("a", 81), `UPSTREAMS is a list with "` + strings.Repeat("a", 80) + `"… (81 bytes)` + ups},
+		{`UPSTREAM_AUTH_FILE={"auths":{}}`, `UPSTREAM_AUTH_FILE is the content of a file` + path},
+		{`NAMESPACING=on`, `NAMESPACING is "on", allowed: auto, path or none`},
 		{`STORAGE=swift`, `STORAGE is "swift", allowed: filesystem`},
 		{`LOG_LEVEL=INFO`, `LOG_LEVEL is "INFO", allowed: debug, info, warn or error`},
 		{`LOG_LEVEL=info+1`, `LOG_LEVEL is "info+1", allowed: debug, info, warn or error`},

@@ -27,19 +27,22 @@ var errNotAllowed = errors.New("not allowed")
 // kinds are those that the tags of Config name.
 func kinds() map[string]kind {
 	return map[string]kind{
-		"text":     {allowed: "any text", parse: func(text string) (string, error) { return text, nil }},
-		"bool":     {allowed: "true or false", parse: parseBool},
-		"switch":   {allowed: "on or off", parse: parseSwitch, show: showSwitch},
-		"storage":  oneOf(Filesystem),
-		"level":    oneOf("debug", "info", "warn", "error"),
-		"format":   oneOf(Text, JSON),
-		"duration": {allowed: "a duration above zero, such as 90s, 30m or 1h", parse: parseDuration},
-		"path":     {allowed: "a path", parse: parsePath},
-		"username": {allowed: "a name without colon and control characters", parse: parseUsername},
-		"key":      {allowed: fmt.Sprintf("at least %d bytes", shortestKey), parse: parseKey},
-		"address":  {allowed: "<host>:<port> or :<port>, with a port from 0 to 65535", parse: parseAddress},
-		"url":      {allowed: "http:// or https:// and a host, maybe with a port; no user, path, query or fragment", parse: parseURL},
-		"hosts":    {allowed: "DNS names, IP addresses and " + thisHost + ", with commas between them", parse: parseHosts},
+		"text":        {allowed: "any text", parse: unchanged},
+		"bool":        {allowed: "true or false", parse: parseBool},
+		"switch":      {allowed: "on or off", parse: parseSwitch, show: showSwitch},
+		"storage":     oneOf(Filesystem),
+		"namespacing": oneOf(Auto, Path, None),
+		"level":       oneOf("debug", "info", "warn", "error"),
+		"format":      oneOf(Text, JSON),
+		"duration":    {allowed: "a duration above zero, such as 90s, 30m or 1h", parse: parseDuration},
+		"age":         {allowed: "a duration such as 90s, 30m or 1h, or 0", parse: parseAge},
+		"path":        {allowed: "a path", parse: parsePath},
+		"username":    {allowed: "a name without colon and control characters", parse: parseUsername},
+		"key":         {allowed: fmt.Sprintf("at least %d bytes", shortestKey), parse: parseKey},
+		"address":     {allowed: "<host>:<port> or :<port>, with a port from 0 to 65535", parse: parseAddress},
+		"url":         {allowed: "http:// or https:// and a host, maybe with a port; no user, path, query or fragment", parse: parseURL},
+		"hosts":       {allowed: "DNS names, IP addresses and " + thisHost + ", with commas between them", parse: parseHosts},
+		"upstreams":   {allowed: upstreamsAllowed, parse: unchanged}, // for Upstreams.UnmarshalText
 	}
 }
 
@@ -85,6 +88,8 @@ func oneOf(words ...string) kind {
 	}}
 }
 
+func unchanged(text string) (string, error) { return text, nil }
+
 func parseBool(text string) (string, error) {
 	_, err := strconv.ParseBool(text)
 	return text, err
@@ -115,6 +120,15 @@ func parseDuration(text string) (string, error) {
 	return text, err
 }
 
+// parseAge accepts the age that everything has as well.
+func parseAge(text string) (string, error) {
+	age, err := time.ParseDuration(text)
+	if err == nil && age < 0 {
+		err = errNotAllowed
+	}
+	return text, err
+}
+
 // showDuration is as a person would write it: 1h, not 1h0m0s.
 func showDuration(span time.Duration) string {
 	text := span.String()
@@ -130,8 +144,11 @@ func showDuration(span time.Duration) string {
 // parsePath refuses what is the content of a file rather than its path: so
 // TLS_KEY_FILE with the path of the key would be read, for instance.
 func parsePath(text string) (string, error) {
-	const ofHtpasswd = ":$" // between a user and the hash
-	if strings.ContainsFunc(text, unicode.IsControl) || strings.Contains(text, ofHtpasswd) {
+	const (
+		ofHtpasswd = ":$" // between a user and the hash
+		ofJSON     = "{"  // at the beginning, as of Docker's config.json in one line
+	)
+	if strings.ContainsFunc(text, unicode.IsControl) || strings.Contains(text, ofHtpasswd) || strings.HasPrefix(text, ofJSON) {
 		return "", veiled("the content of a file")
 	}
 	return text, nil

@@ -11,7 +11,7 @@ import (
 func nearest(name string, known []string) string {
 	name = strings.ToUpper(name)
 	switch name {
-	case "PORT", "HOST", "LISTEN": // as many programs call it
+	case "PORT", "HOST", "LISTEN", "LISTEN_ADDRESS": // as many programs call it
 		return "ADDRESS"
 	}
 	candidates := known
