@@ -96,8 +96,11 @@ func (h *Handler) parse(r *http.Request) (target, error) {
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) error {
 	do, ok := actions[t.kind][r.Method]
-	if !ok || !h.allows(r.Method) {
+	switch {
+	case !ok:
 		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: %s are", r.Method, h.methods(t, r.Method))
+	case !h.allows(r.Method):
+		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: this address is for reading, and pushes go to another", r.Method)
 	}
 	warned := oci.OnWarning(r.Context(), func(text string) {
 		w.Header().Add("Warning", fmt.Sprintf("299 - %q", text)) // RFC 7234, section 5.5

@@ -23,6 +23,7 @@ var statuses = map[oci.Code]int{
 	oci.Unauthorized:      http.StatusUnauthorized,
 	oci.Denied:            http.StatusForbidden,
 	oci.Unsupported:       http.StatusMethodNotAllowed,
+	oci.Unavailable:       http.StatusServiceUnavailable,
 }
 
 // serverFault is the code of a fault of the server, whose text stays in the log.

@@ -18,6 +18,10 @@ func (r *Registry) Tags(ctx context.Context, name oci.Name, after oci.Tag) iter.
 		return ours
 	}
 	return func(yield func(oci.Tag, error) bool) {
+		if err := fault(ours); err != nil {
+			yield(oci.Tag{}, err)
+			return
+		}
 		theirs, err := once(ctx, r.work, "tags "+name.Upstream.String(),
 			func(ctx context.Context) ([]oci.Tag, error) { return up.Tags(ctx, name.Upstream.Repository) })
 		if !r.excusable(ctx, err, name.Upstream, "tags") {
@@ -38,6 +42,10 @@ func (r *Registry) Referrers(ctx context.Context, name oci.Name, subject oci.Dig
 		return ours
 	}
 	return func(yield func(oci.Descriptor, error) bool) {
+		if err := fault(ours); err != nil {
+			yield(oci.Descriptor{}, err)
+			return
+		}
 		theirs, err := once(ctx, r.work, "referrers "+name.Upstream.String()+" "+subject.String(),
 			func(ctx context.Context) ([]oci.Descriptor, error) {
 				return up.Referrers(ctx, name.Upstream.Repository, subject)
@@ -48,6 +56,18 @@ func (r *Registry) Referrers(ctx context.Context, name oci.Name, subject oci.Dig
 		}
 		unite(ours, theirs, func(d oci.Descriptor) string { return d.Digest.String() })(yield)
 	}
+}
+
+// fault is why a listing cannot even begin, for which the upstream's would be no
+// excuse.
+func fault[V any](ours iter.Seq2[V, error]) error {
+	for _, err := range ours {
+		if isMiss(err) {
+			break
+		}
+		return err
+	}
+	return nil
 }
 
 // excusable says whether a listing may do without the upstream's part.

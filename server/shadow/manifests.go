@@ -65,33 +65,35 @@ func (r *Registry) kept(ctx context.Context, name oci.Name, ref oci.Reference) (
 // askForManifest asks the upstream, and falls back to what it said before if it
 // does not answer.
 func (r *Registry) askForManifest(ctx context.Context, name oci.Name, ref oci.Reference) (answer, error) {
-	a, err := r.kept(ctx, name, ref) // somebody may just have fetched it
-	if err != nil || a.fresh {
-		return a, err
+	known, err := r.kept(ctx, name, ref) // somebody may just have fetched it
+	if err != nil || known.fresh {
+		return known, err
 	}
-	known := !a.Digest.IsZero()
-	if known {
-		unchanged, err := r.confirm(ctx, name, ref, a.Digest)
-		if unchanged || err != nil {
-			return r.settle(ctx, name, ref, a, err)
+	now, err := r.resolve(ctx, name, ref, known)
+	if err != nil {
+		return r.settle(ctx, name, ref, known, err)
+	}
+	if now.Digest == known.Digest {
+		return known, r.ConfirmManifest(ctx, name, ref)
+	}
+	return now, r.KeepManifest(ctx, name, now.Manifest, ref.Tag)
+}
+
+// resolve is what the upstream says that a reference is. Of a tag that is known it
+// asks by HEAD first, which Docker Hub does not count as a pull.
+func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference, known answer) (answer, error) {
+	if !known.Digest.IsZero() {
+		up, _ := r.upstream(name.Upstream)
+		now, err := up.StatManifest(ctx, name.Upstream.Repository, ref)
+		if err != nil {
+			return answer{}, err
+		}
+		if a, err := r.kept(ctx, name, oci.Reference{Digest: now.Digest}); err != nil || a.fresh {
+			return a, err
 		}
 	}
 	m, err := r.fetchManifest(ctx, name, ref)
-	if err != nil {
-		return r.settle(ctx, name, ref, a, err)
-	}
-	return answer{Manifest: m}, r.KeepManifest(ctx, name, m, ref.Tag)
-}
-
-// confirm asks whether a tag is still what it was, by HEAD, which Docker Hub does
-// not count as a pull.
-func (r *Registry) confirm(ctx context.Context, name oci.Name, ref oci.Reference, d oci.Digest) (bool, error) {
-	up, _ := r.upstream(name.Upstream)
-	now, err := up.StatManifest(ctx, name.Upstream.Repository, ref)
-	if err != nil || now.Digest != d {
-		return false, err
-	}
-	return true, r.ConfirmManifest(ctx, name, ref)
+	return answer{Manifest: m}, err
 }
 
 // settle is the answer that is known, given what the upstream said.
