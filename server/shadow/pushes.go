@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/local"
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
+
+// mountPatience is how long a push waits for an upstream that may spare it a blob.
+const mountPatience = 5 * time.Second
 
 // MountBlob finds a blob in the registry, or else at the upstream of the
 // repository that it is to come from, to be fetched when it is asked for. A push
@@ -19,7 +23,9 @@ func (r *Registry) MountBlob(ctx context.Context, name, from oci.Name, d oci.Dig
 	if !isMiss(err) || !ok || from.Area != name.Area {
 		return b, err
 	}
-	there, fault := up.StatBlob(ctx, from.Upstream.Repository, d)
+	asking, cancel := context.WithTimeout(ctx, mountPatience)
+	defer cancel()
+	there, fault := up.StatBlob(asking, from.Upstream.Repository, d)
 	if fault != nil {
 		if errors.Is(fault, oci.Unavailable) {
 			r.complain(ctx, fault, from.Upstream, d.String())

@@ -2,192 +2,110 @@ package upstream
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
-	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// Blob is an open blob. Content ends well after Size bytes, and not before; its
-// digest is for the caller to verify. The caller closes it.
+// Blob is a blob that can be read while it comes.
 type Blob struct {
 	oci.Descriptor
+	// Content ends with io.EOF after Size bytes, and not before; it is not
+	// verified. When the upstream breaks off, it goes on from there. Its errors
+	// are UNAVAILABLE, and those of the context that it was opened with. One
+	// goroutine uses it, and closes it.
 	Content io.ReadCloser
 }
 
-// StatBlob describes a blob, by HEAD. BLOB_UNKNOWN or UNAVAILABLE.
+// StatBlob describes a blob, by HEAD. Where the answer to that does not say enough,
+// it begins to get the blob. BLOB_UNKNOWN if it is not there.
 func (r *Registry) StatBlob(ctx context.Context, repository string, d oci.Digest) (oci.Descriptor, error) {
-	q := r.ask(ctx, repository, "blob "+d.String(), oci.BlobUnknown)
-	defer q.end()
-	answer, err := q.request(http.MethodHead, d, 0)
-	if err != nil {
+	a := about{repository, "blob " + d.String(), oci.BlobUnknown}
+	size, err := r.statBlob(ctx, a, d)
+	if needsGet(err) {
+		b, err := r.OpenBlob(ctx, repository, d)
+		if err != nil {
+			return oci.Descriptor{}, err
+		}
+		return b.Descriptor, b.Content.Close()
+	}
+	if err = r.fault(ctx, err, a); err != nil {
 		return oci.Descriptor{}, err
 	}
-	_ = answer.Body.Close()
-	return q.describe(answer, d)
+	return describe(d, size), nil
 }
 
-// OpenBlob opens a blob. BLOB_UNKNOWN or UNAVAILABLE.
+func (r *Registry) statBlob(ctx context.Context, a about, d oci.Digest) (int64, error) {
+	repo, doc, err := r.repository(a)
+	if err != nil {
+		return 0, err
+	}
+	said, err := repo.Blobs().Resolve(ctx, d.String())
+	return said.Size, doc.fault(err)
+}
+
+// describe leaves out what type the upstream calls a blob: that is for manifests to
+// say.
+func describe(d oci.Digest, size int64) oci.Descriptor {
+	return oci.Descriptor{MediaType: oci.MediaTypeBlob, Digest: d, Size: size}
+}
+
+// OpenBlob opens a blob, as soon as the upstream says that it sends it. ctx is
+// needed until the Content, which the caller closes, has been read. BLOB_UNKNOWN if
+// it is not there.
 func (r *Registry) OpenBlob(ctx context.Context, repository string, d oci.Digest) (Blob, error) {
-	q := r.ask(ctx, repository, "blob "+d.String(), oci.BlobUnknown)
-	answer, err := q.request(http.MethodGet, d, 0)
-	if err != nil {
-		q.end()
+	a := about{repository, "blob " + d.String(), oci.BlobUnknown}
+	c := &content{ctx: ctx, registry: r, about: a, digest: d}
+	s, size, err := c.open()
+	if err = r.fault(ctx, err, a); err != nil {
 		return Blob{}, err
 	}
-	there, err := q.describe(answer, d)
-	if err != nil {
-		_ = answer.Body.Close()
-		q.end()
-		return Blob{}, err
-	}
-	return Blob{there, &download{query: q, blob: there, body: answer.Body}}, nil
+	c.stream, c.size = s, size
+	return Blob{describe(d, size), c}, nil
 }
 
-// describe is what an answer says of a blob.
-func (q *query) describe(answer *http.Response, d oci.Digest) (oci.Descriptor, error) {
-	if answer.ContentLength < 0 {
-		return oci.Descriptor{}, q.bad(errors.New("no Content-Length"), "does not say how long it is")
-	}
-	return oci.Descriptor{MediaType: oci.MediaTypeBlob, Digest: d, Size: answer.ContentLength}, nil
-}
-
-// request asks for a blob from an offset on. The answer is good.
-func (q *query) request(method string, d oci.Digest, offset int64) (*http.Response, error) {
-	r := q.registry
-	target := r.url.JoinPath("v2", q.repository, "blobs", d.String()).String()
-	ctx := auth.AppendRepositoryScope(q.ctx, registry.Reference{Registry: r.url.Host, Repository: q.repository}, auth.ActionPull)
-	request, err := http.NewRequestWithContext(ctx, method, target, nil)
+// ask sends a request for a blob from an offset on. Without an error, the status is
+// 200, or 206 where the offset is not 0; the caller closes the body.
+func (r *Registry) ask(ctx context.Context, a about, d oci.Digest, offset int64) (*http.Response, error) {
+	ref, err := r.reference(a)
 	if err != nil {
-		return nil, q.fault(err)
+		return nil, err
+	}
+	scheme := "https"
+	if r.plain {
+		scheme = "http"
+	}
+	url := fmt.Sprintf("%s://%s/v2/%s/blobs/%s", scheme, ref.Host(), ref.Repository, d)
+	req, err := http.NewRequestWithContext(auth.AppendRepositoryScope(ctx, ref, auth.ActionPull), http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
 	}
 	if offset > 0 {
-		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	answer, err := r.client.Do(request)
+	resp, err := r.authorized().Do(req)
 	if err != nil {
-		return nil, q.fault(err)
+		return nil, err
 	}
-	if answer.StatusCode != http.StatusOK && (offset == 0 || answer.StatusCode != http.StatusPartialContent) {
-		_ = answer.Body.Close()
-		return nil, q.status(answer.StatusCode, errors.New(answer.Status))
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent && offset > 0 {
+		return resp, nil
 	}
-	return answer, nil
+	defer func() { _ = resp.Body.Close() }() // it was only read
+	return nil, refusal(resp)
 }
 
-// download is the content of a blob. It goes on where it was when the connection
-// breaks or stalls.
-type download struct {
-	query  *query
-	blob   oci.Descriptor
-	body   io.ReadCloser // nil: the connection broke
-	offset int64
-	failed int // times since the last byte
-}
-
-// A download is given up when it has failed so often without a byte in between.
-const mostFailures = 5
-
-func (d *download) Read(p []byte) (int, error) {
-	for d.offset < d.blob.Size {
-		if d.body == nil {
-			if err := d.resume(); err != nil && !d.mayGoOn(err) {
-				return 0, err
-			}
-			continue
-		}
-		d.query.progress()
-		n, err := d.body.Read(p[:min(int64(len(p)), d.blob.Size-d.offset)])
-		d.query.pause() // storing what came takes as long as it takes
-		d.offset += int64(n)
-		if n > 0 {
-			d.failed = 0
-			return n, nil
-		}
-		if err != nil {
-			d.interrupted(err)
-		}
+// refusal is the error that oras has for an answer of that status.
+func refusal(resp *http.Response) error {
+	var said struct{ Errors errcode.Errors }
+	// What cannot be read as an error of the specification says nothing more.
+	_ = json.NewDecoder(io.LimitReader(resp.Body, maxRefusal)).Decode(&said)
+	return &errcode.ErrorResponse{
+		Method: resp.Request.Method, URL: resp.Request.URL, StatusCode: resp.StatusCode, Errors: said.Errors,
 	}
-	return 0, io.EOF
-}
-
-func (d *download) interrupted(why error) {
-	q := d.query
-	q.registry.log.InfoContext(q.caller, "a download broke off, and is resumed", "name", q.registry.namespace+"/"+q.repository,
-		"digest", d.blob.Digest.String(), "offset", d.offset, "error", why)
-	_ = d.body.Close()
-	d.body = nil
-}
-
-// mayGoOn says whether it makes sense to try again.
-func (d *download) mayGoOn(err error) bool {
-	return d.failed < mostFailures && errors.Is(err, oci.Unavailable)
-}
-
-// resume asks for the rest.
-func (d *download) resume() error {
-	d.failed++
-	old := d.query
-	old.end()
-	if err := sleep(old.caller, time.Duration(d.failed-1)*500*time.Millisecond); err != nil {
-		return err
-	}
-	d.query = old.registry.ask(old.caller, old.repository, old.wanted, old.unknown)
-	answer, err := d.query.request(http.MethodGet, d.blob.Digest, d.offset)
-	if err != nil {
-		return err
-	}
-	if err := d.continues(answer); err != nil {
-		return errors.Join(err, answer.Body.Close())
-	}
-	d.body = answer.Body
-	return nil
-}
-
-// continues finds the offset in an answer to a request for the rest.
-func (d *download) continues(answer *http.Response) error {
-	if answer.StatusCode == http.StatusPartialContent {
-		want := fmt.Sprintf("bytes %d-%d/%d", d.offset, d.blob.Size-1, d.blob.Size)
-		if got := answer.Header.Get("Content-Range"); got != want {
-			return d.query.bad(fmt.Errorf("Content-Range %q, want %q", got, want), "does not go on where it broke off")
-		}
-		return nil
-	}
-	if answer.ContentLength != d.blob.Size {
-		return d.query.bad(fmt.Errorf("%d bytes, %d before", answer.ContentLength, d.blob.Size), "sends another one now")
-	}
-	for left := d.offset; left > 0; { // it does not know ranges
-		d.query.progress()
-		n, err := io.CopyN(io.Discard, answer.Body, min(left, 1<<20))
-		left -= n
-		if err != nil {
-			return d.query.fault(err)
-		}
-	}
-	return nil
-}
-
-func sleep(ctx context.Context, span time.Duration) error {
-	timer := time.NewTimer(span)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (d *download) Close() error {
-	defer d.query.end()
-	if d.body == nil {
-		return nil
-	}
-	return d.body.Close()
 }

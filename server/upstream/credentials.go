@@ -2,9 +2,12 @@ package upstream
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
-	"sync"
+	"strings"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
@@ -12,88 +15,108 @@ import (
 	"opendev.org/zuul/zuul-registry/server/reload"
 )
 
-// Credentials are those of a Docker configuration file, which is read again when
-// it changes. Make them with OpenCredentials.
+// Credentials are those of a Docker config file, or of the helper programs that it
+// names. It is read again when it changes. Make them with OpenCredentials.
 type Credentials struct {
-	log  *slog.Logger
-	file *reload.Value[credentials.Store]
+	log    *slog.Logger
+	stores *reload.Value[*credentials.DynamicStore]
 }
 
-// OpenCredentials reads such a file.
+// OpenCredentials reads the file. The error says what is wrong with it, and no
+// password.
 func OpenCredentials(path string, log *slog.Logger) (*Credentials, error) {
-	file, err := reload.Open(func() (credentials.Store, error) {
-		if _, err := os.Stat(path); err != nil { // which is fine for oras-go
+	stores, err := reload.Open(func() (*credentials.DynamicStore, error) {
+		if err := checkAuths(path); err != nil {
 			return nil, err
 		}
 		store, err := credentials.NewStore(path, credentials.StoreOptions{})
-		if err == nil {
-			log.Info("credentials for upstreams read", "path", path)
-		}
-		return store, err
-	}, path)
-	return &Credentials{log, file}, err
-}
-
-// Keys of Docker Hub in such files: Docker's, and those that Podman writes.
-var dockerHubKeys = []string{"https://index.docker.io/v1/", "docker.io", "registry-1.docker.io"}
-
-// keys are what the credentials of a host may be under.
-func keys(host string) []string {
-	if host == "registry-1.docker.io" {
-		return dockerHubKeys
-	}
-	return []string{host}
-}
-
-// of finds the credentials of one host, and gives them to no other.
-func (c *Credentials) of(own string) auth.CredentialFunc {
-	return func(ctx context.Context, host string) (auth.Credential, error) {
-		if c == nil || host != own {
-			return auth.EmptyCredential, nil
-		}
-		store, err := c.file.Get()
 		if err != nil {
-			c.log.Error("credentials for upstreams cannot be read, those of before go on", "error", err)
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		for _, key := range keys(own) {
-			if found, err := store.Get(ctx, key); err != nil || found != auth.EmptyCredential {
-				return found, err
-			}
+		log.Info("credentials for upstreams read", "path", path)
+		return store, nil
+	}, path)
+	return &Credentials{log, stores}, err
+}
+
+// checkAuths finds what oras would find only when it is needed, and would then
+// repeat in its error, password and all.
+func checkAuths(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var config struct {
+		Auths map[string]struct{ Auth string }
+	}
+	if err := json.Unmarshal(text, &config); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for key, entry := range config.Auths {
+		user, err := base64.StdEncoding.DecodeString(entry.Auth)
+		if err != nil || entry.Auth != "" && !strings.Contains(string(user), ":") {
+			return fmt.Errorf("%s: the auth of %q is not the Base64 of a user, a colon and a password", path, key)
 		}
+	}
+	return nil
+}
+
+// store is what the file has now; nil for no file.
+func (c *Credentials) store() *credentials.DynamicStore {
+	if c == nil {
+		return nil
+	}
+	store, err := c.stores.Get()
+	if err != nil {
+		c.log.Error("credentials for upstreams cannot be read, those of before go on", "error", err)
+	}
+	return store
+}
+
+// authorized is the client that knows the credentials. It begins without tokens
+// when they have changed: what those were got with may not be good any more.
+func (r *Registry) authorized() *auth.Client {
+	store := r.credentials.store()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client != nil && r.store == store {
+		return r.client
+	}
+	r.store = store
+	r.client = &auth.Client{
+		Client: r.http, Cache: newTokens(), ClientID: "zuul-registry",
+		Credential: func(ctx context.Context, host string) (auth.Credential, error) { return r.credential(ctx, store, host) },
+	}
+	if r.agent != "" {
+		r.client.SetUserAgent(r.agent)
+	}
+	return r.client
+}
+
+// credential is what to log in to the upstream with, and to no other host.
+func (r *Registry) credential(ctx context.Context, store *credentials.DynamicStore, host string) (auth.Credential, error) {
+	if store == nil || host != r.address.Host() {
 		return auth.EmptyCredential, nil
 	}
-}
-
-// tokens is a cache of tokens that begins anew when it has many: anybody may ask
-// for any repository, and each has a token of its own.
-type tokens struct {
-	mu    sync.Mutex
-	cache auth.Cache
-	n     int
-}
-
-const mostTokens = 1000
-
-func (t *tokens) current() auth.Cache {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.cache
-}
-
-func (t *tokens) GetScheme(ctx context.Context, registry string) (auth.Scheme, error) {
-	return t.current().GetScheme(ctx, registry)
-}
-
-func (t *tokens) GetToken(ctx context.Context, registry string, scheme auth.Scheme, key string) (string, error) {
-	return t.current().GetToken(ctx, registry, scheme, key)
-}
-
-func (t *tokens) Set(ctx context.Context, registry string, scheme auth.Scheme, key string, fetch func(context.Context) (string, error)) (string, error) {
-	t.mu.Lock()
-	if t.n++; t.n > mostTokens {
-		t.cache, t.n = auth.NewCache(), 1
+	for _, key := range r.keys() {
+		c, err := store.Get(ctx, key)
+		if err != nil {
+			return auth.EmptyCredential, fmt.Errorf("credentials for %q: %w", key, err)
+		}
+		if c != auth.EmptyCredential {
+			return c, nil
+		}
 	}
-	cache := t.cache
-	t.mu.Unlock()
-	return cache.Set(ctx, registry, scheme, key, fetch)
+	return auth.EmptyCredential, nil
+}
+
+// keys are the names of the upstream in a Docker config file, first the one that
+// docker login writes. Podman writes what it was told.
+func (r *Registry) keys() []string {
+	host := r.address.Host()
+	key := credentials.ServerAddressFromHostname(host)
+	if key == host {
+		return []string{host}
+	}
+	return []string{key, "docker.io", host, "index.docker.io"}
 }

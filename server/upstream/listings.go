@@ -1,81 +1,109 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"errors"
+	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// Limits of listings.
-const (
-	pageSize  = 1000 // entries that are asked for at once
-	mostPages = 1000
-	mostItems = 200_000
-)
-
-// Tags lists all tags, in order and each once; those that are malformed are left
-// out. NAME_UNKNOWN or UNAVAILABLE.
+// Tags lists all tags of a repository in ascending byte order. What is no tag by
+// the specification is left out. NAME_UNKNOWN if the repository is not there.
 func (r *Registry) Tags(ctx context.Context, repository string) ([]oci.Tag, error) {
-	q := r.ask(ctx, repository, "the list of tags", oci.NameUnknown)
-	defer q.end()
-	repo, err := q.open()
+	a := about{repository, "tags", oci.NameUnknown}
+	tags, err := r.tags(ctx, a)
+	return tags, r.fault(ctx, err, a)
+}
+
+func (r *Registry) tags(ctx context.Context, a about) ([]oci.Tag, error) {
+	repo, doc, err := r.repository(a)
 	if err != nil {
 		return nil, err
 	}
 	var all []oci.Tag
-	err = repo.Tags(q.ctx, "", func(page []string) error {
-		q.progress()
+	err = repo.Tags(ctx, "", func(page []string) error {
 		for _, text := range page {
 			if tag, err := oci.ParseTag(text); err == nil {
 				all = append(all, tag)
 			}
 		}
-		return tooMany(len(all))
+		return nil
 	})
-	slices.SortFunc(all, func(a, b oci.Tag) int { return strings.Compare(a.String(), b.String()) })
-	return slices.Compact(all), q.fault(err)
-}
-
-func tooMany(n int) error {
-	if n > mostItems {
-		return fmt.Errorf("more than %d entries", mostItems)
+	if err != nil {
+		return nil, doc.fault(err)
 	}
-	return nil
+	slices.SortFunc(all, func(a, b oci.Tag) int { return cmp.Compare(a.String(), b.String()) })
+	return slices.Compact(all), nil
 }
 
-// Referrers lists the manifests with a subject, by ascending digests and each
-// once; those that are malformed are left out, and there need be none.
-// UNAVAILABLE.
+// Referrers lists the manifests whose subject is a digest, in the order of their
+// own, by the referrers API or by the referrers tag schema. What is no descriptor
+// is left out. There need be none, nor the repository.
 func (r *Registry) Referrers(ctx context.Context, repository string, subject oci.Digest) ([]oci.Descriptor, error) {
-	q := r.ask(ctx, repository, "referrers", oci.ManifestUnknown)
-	defer q.end()
-	repo, err := q.open()
+	a := about{repository, "referrers of " + subject.String(), oci.NameUnknown}
+	referrers, err := r.referrers(ctx, a, subject)
+	if err = r.fault(ctx, err, a); errors.Is(err, oci.NameUnknown) {
+		return nil, nil
+	}
+	return referrers, err
+}
+
+func (r *Registry) referrers(ctx context.Context, a about, subject oci.Digest) ([]oci.Descriptor, error) {
+	repo, doc, err := r.repository(a)
 	if err != nil {
 		return nil, err
 	}
 	var all []oci.Descriptor
-	err = repo.Referrers(q.ctx, ocispec.Descriptor{Digest: digest.Digest(subject.String())}, "", func(page []ocispec.Descriptor) error {
-		q.progress()
-		for _, d := range page {
-			if referrer, ok := describe(d); ok {
-				all = append(all, referrer)
+	collect := func() error {
+		all = nil
+		return repo.Referrers(ctx, ocispec.Descriptor{Digest: digest.Digest(subject.String())}, "", func(page []ocispec.Descriptor) error {
+			for _, d := range page {
+				if d, ok := descriptor(d); ok {
+					all = append(all, d)
+				}
 			}
-		}
-		return tooMany(len(all))
-	})
-	slices.SortFunc(all, func(a, b oci.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
-	return slices.CompactFunc(all, func(a, b oci.Descriptor) bool { return a.Digest == b.Digest }), q.fault(err)
+			return nil
+		})
+	}
+	if err = collect(); lacksReferrers(err) && repo.SetReferrersCapability(false) == nil {
+		err = collect()
+	}
+	if err != nil {
+		return nil, doc.fault(err)
+	}
+	slices.SortStableFunc(all, func(a, b oci.Descriptor) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
+	return slices.CompactFunc(all, func(a, b oci.Descriptor) bool { return a.Digest == b.Digest }), nil
 }
 
-func describe(d ocispec.Descriptor) (oci.Descriptor, bool) {
+// lacksReferrers says whether an upstream has no referrers API, where it does not
+// answer 404 to it, which oras knows.
+func lacksReferrers(err error) bool {
+	var refusal *errcode.ErrorResponse
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	switch refusal.StatusCode {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
+// descriptor is ours for oras'. There is none for one that is malformed.
+func descriptor(d ocispec.Descriptor) (oci.Descriptor, bool) {
 	parsed, err := oci.ParseDigest(d.Digest.String())
+	if err != nil || d.Size < 0 || !isMediaType(d.MediaType) {
+		return oci.Descriptor{}, false
+	}
 	return oci.Descriptor{
-		MediaType: d.MediaType, Digest: parsed, Size: d.Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations,
-	}, err == nil && d.Size >= 0 && d.MediaType != ""
+		MediaType: d.MediaType, Digest: parsed, Size: d.Size,
+		ArtifactType: d.ArtifactType, Annotations: d.Annotations,
+	}, true
 }

@@ -2,92 +2,81 @@ package upstream
 
 import (
 	"context"
-	"fmt"
 	"io"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// StatManifest describes a manifest, by HEAD. MANIFEST_UNKNOWN or UNAVAILABLE.
-func (r *Registry) StatManifest(ctx context.Context, repository string, ref oci.Reference) (oci.Descriptor, error) {
-	q := r.ask(ctx, repository, "manifest "+ref.String(), oci.ManifestUnknown)
-	defer q.end()
-	repo, err := q.open()
-	if err != nil {
-		return oci.Descriptor{}, err
-	}
-	there, err := repo.Manifests().Resolve(q.ctx, ref.String())
-	if err != nil {
-		return oci.Descriptor{}, q.fault(err)
-	}
-	d, err := oci.ParseDigest(there.Digest.String())
-	if err != nil {
-		return oci.Descriptor{}, q.bad(err, "calls it by a digest that is none")
-	}
-	return oci.Descriptor{MediaType: there.MediaType, Digest: d, Size: there.Size}, nil
-}
-
-// GetManifest reads a manifest, and verifies its digest. MANIFEST_UNKNOWN or
-// UNAVAILABLE.
+// GetManifest reads a manifest of at most oci.MaxManifestSize bytes, which has the
+// digest that it is asked for by. One that is asked for by tag gets a digest of
+// sha256, and has the one that the upstream names. MANIFEST_UNKNOWN if it is not
+// there.
 func (r *Registry) GetManifest(ctx context.Context, repository string, ref oci.Reference) (oci.Manifest, error) {
-	q := r.ask(ctx, repository, "manifest "+ref.String(), oci.ManifestUnknown)
-	defer q.end()
-	repo, err := q.open()
+	a := about{repository, "manifest " + ref.String(), oci.ManifestUnknown}
+	m, err := r.getManifest(ctx, a, ref)
+	return m, r.fault(ctx, err, a)
+}
+
+func (r *Registry) getManifest(ctx context.Context, a about, ref oci.Reference) (oci.Manifest, error) {
+	repo, doc, err := r.repository(a)
 	if err != nil {
 		return oci.Manifest{}, err
 	}
-	there, body, err := repo.Manifests().FetchReference(q.ctx, ref.String())
+	said, body, err := repo.Manifests().FetchReference(ctx, ref.String())
 	if err != nil {
-		return oci.Manifest{}, q.fault(err)
+		return oci.Manifest{}, doc.fault(err)
 	}
-	content, err := q.read(body, there.Size)
+	content, err := io.ReadAll(body) // it is in memory
 	if err != nil {
 		return oci.Manifest{}, err
 	}
-	return q.manifest(there, content, ref)
-}
-
-// read reads a body of that size.
-func (q *query) read(body io.ReadCloser, size int64) ([]byte, error) {
-	defer func() { _ = body.Close() }()
-	if size > oci.MaxManifestSize {
-		return nil, q.bad(fmt.Errorf("%d bytes", size), "has one of more than %d bytes", oci.MaxManifestSize)
-	}
-	content := make([]byte, 0, size+1)
-	for int64(len(content)) <= size {
-		q.progress()
-		n, err := body.Read(content[len(content):cap(content)])
-		content = content[:len(content)+n]
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, q.fault(err)
-		}
-	}
-	if int64(len(content)) != size {
-		return nil, q.bad(fmt.Errorf("%d bytes were announced, %d came", size, len(content)), "does not send all of it")
-	}
-	return content, nil
-}
-
-// manifest is what the content is, if it is what was asked for.
-func (q *query) manifest(there ocispec.Descriptor, content []byte, ref oci.Reference) (oci.Manifest, error) {
-	expected, err := oci.ParseDigest(there.Digest.String())
-	if err != nil {
-		return oci.Manifest{}, q.bad(err, "calls it by a digest that is none")
-	}
+	want := said.Digest.String()
+	algorithm := oci.SHA256
 	if ref.IsDigest() {
-		expected = ref.Digest
+		want, algorithm = ref.Digest.String(), ref.Digest.Algorithm()
 	}
-	m, err := oci.NewManifest(there.MediaType, content, expected.Algorithm())
+	m, err := oci.NewManifest(said.MediaType, content, algorithm)
 	if err != nil {
-		return oci.Manifest{}, q.bad(err, "answers with something that is no manifest")
+		return oci.Manifest{}, &complaint{"answers with something that is no manifest", err}
 	}
-	if m.Digest != expected {
-		return oci.Manifest{}, q.bad(fmt.Errorf("the content's digest is %s, and not %s", m.Digest, expected), "sends another one")
+	if want != m.Digest.String() && (ref.IsDigest() || said.Digest.Algorithm().String() == string(oci.SHA256)) {
+		return oci.Manifest{}, &complaint{"sends a manifest of another digest than it should have",
+			oci.Errorf(oci.DigestInvalid, "%s, not %s", m.Digest, want)}
 	}
 	return m, nil
+}
+
+// StatManifest describes a manifest, by HEAD, which Docker Hub does not count as a
+// pull. Where the answer to that does not say enough, it gets the manifest.
+// MANIFEST_UNKNOWN if it is not there.
+func (r *Registry) StatManifest(ctx context.Context, repository string, ref oci.Reference) (oci.Descriptor, error) {
+	a := about{repository, "manifest " + ref.String(), oci.ManifestUnknown}
+	d, enough, err := r.statManifest(ctx, a, ref)
+	if err == nil && !enough {
+		m, err := r.GetManifest(ctx, repository, ref)
+		return m.Descriptor, err
+	}
+	return d, r.fault(ctx, err, a)
+}
+
+// statManifest has no error for an answer that does not say enough.
+func (r *Registry) statManifest(ctx context.Context, a about, ref oci.Reference) (d oci.Descriptor, enough bool, err error) {
+	repo, doc, err := r.repository(a)
+	if err != nil {
+		return d, false, err
+	}
+	said, err := repo.Manifests().Resolve(ctx, ref.String())
+	switch {
+	case needsGet(err):
+		return d, false, nil
+	case doc.header == nil:
+		return d, false, err
+	case err != nil || doc.header.Get("Docker-Content-Digest") == "" || !isMediaType(said.MediaType):
+		return d, false, nil
+	}
+	digest, err := oci.ParseDigest(said.Digest.String())
+	if err != nil || said.Size > oci.MaxManifestSize {
+		return d, false, nil
+	}
+	return oci.Descriptor{MediaType: said.MediaType, Digest: digest, Size: said.Size}, true, nil
 }

@@ -7,126 +7,107 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
-	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/retry"
 )
 
-// newTransport is what all upstreams share. Proxies are those of the standard
-// environment variables.
-func newTransport(o Options) http.RoundTripper {
-	return &retry.Transport{
-		Policy: func() retry.Policy { return policy },
-		Base: &courtesy{base: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: o.Timeout}).DialContext,
-			TLSClientConfig:        &tls.Config{RootCAs: o.Authorities, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    o.Timeout,
-			ResponseHeaderTimeout:  o.Timeout,
-			IdleConnTimeout:        time.Minute,
-			MaxIdleConnsPerHost:    16,
-			MaxResponseHeaderBytes: 256 << 10,
-			DisableCompression:     true, // blobs are compressed already, and digests are of what is sent
-		}},
+// newTransport is the HTTP beneath all upstreams.
+func newTransport(o Options) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: o.Timeout}).DialContext,
+		TLSClientConfig:       &tls.Config{RootCAs: o.Authorities, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:   o.Timeout,
+		ResponseHeaderTimeout: o.Timeout,
+		ForceAttemptHTTP2:     true,
+		// A connection of HTTP/2 that has gone silent would otherwise fail one
+		// request after the other.
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: o.Timeout, PingTimeout: o.Timeout},
+		DisableCompression:     true, // digests and lengths are those of the bytes sent
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        time.Minute,
+		MaxResponseHeaderBytes: 256 << 10,
 	}
 }
 
-// OpenAuthorities reads further CA certificates from a PEM file, beside the
+// OpenAuthorities reads a PEM file of CA certificates, which are trusted beside the
 // system's.
 func OpenAuthorities(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		return nil, err
 	}
-	pem, err := os.ReadFile(path)
-	if err == nil && !roots.AppendCertsFromPEM(pem) {
-		err = errors.New("the file holds no certificate in PEM")
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: there is no PEM certificate in it", path)
 	}
-	return roots, err
+	return roots, nil
 }
 
-// policy tries twice again, soon: whoever waits has other mirrors to go to.
-var policy = &retry.GenericPolicy{
-	Retryable: func(answer *http.Response, err error) (bool, error) {
-		if err != nil {
-			var busy *busyError
-			return !errors.As(err, &busy), nil
-		}
-		return answer.StatusCode >= http.StatusInternalServerError && answer.Header.Get("Retry-After") == "", nil
-	},
-	Backoff: retry.ExponentialBackoff(250*time.Millisecond, 2, 0.1),
-	MinWait: 100 * time.Millisecond, MaxWait: time.Second, MaxRetry: 2,
-}
+const maxRedirects = 5
 
-// checkRedirect keeps credentials with the server that they are for: Go sends them
-// on to other ports, and oras-go to a second hop there.
-func checkRedirect(r *http.Request, via []*http.Request) error {
-	const most = 5
-	if len(via) > most {
-		return fmt.Errorf("more than %d redirects", most)
+var errRedirects = errors.New("too many redirects")
+
+// checkRedirect keeps credentials with the origin that they were meant for. It
+// compares with the first request, whose headers Go takes for each further one
+// while the host's name is the same, whatever its port.
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return errRedirects
 	}
-	if first := via[0].URL; r.URL.Scheme != first.Scheme || r.URL.Host != first.Host {
-		r.Header.Del("Authorization")
+	if origin(next.URL) != origin(via[0].URL) {
+		next.Header.Del("Authorization")
 	}
 	return nil
 }
 
-// courtesy does not ask a host again before it wants to be (Retry-After, RFC 9110,
-// section 10.2.3).
-type courtesy struct {
-	base http.RoundTripper
-
-	mu    sync.Mutex
-	until map[string]time.Time // by host
+// origin is a URL's scheme, host and port, in one spelling.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
-// busyError says that a host wants to be left alone.
-type busyError struct{ until time.Time }
-
-func (b *busyError) Error() string {
-	return "asks to be left alone until " + b.until.UTC().Format(time.RFC3339)
+// retrying tries GET and HEAD again that failed by accident, which is soon over or
+// not: the client waits.
+func retrying(base http.RoundTripper) http.RoundTripper {
+	policy := &retry.GenericPolicy{
+		Retryable: retryable,
+		Backoff:   retry.ExponentialBackoff(250*time.Millisecond, 2, 0.1),
+		MaxWait:   time.Second,
+		MaxRetry:  2,
+	}
+	again := &retry.Transport{Base: base, Policy: func() retry.Policy { return policy }}
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodGet || req.Method == http.MethodHead {
+			return again.RoundTrip(req)
+		}
+		return base.RoundTrip(req)
+	})
 }
 
-func (c *courtesy) RoundTrip(r *http.Request) (*http.Response, error) {
-	if until, busy := c.busy(r.URL.Host); busy {
-		return nil, &busyError{until}
-	}
-	answer, err := c.base.RoundTrip(r)
-	if err == nil && (answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusServiceUnavailable) {
-		c.note(r.URL.Host, answer.Header.Get("Retry-After"))
-	}
-	return answer, err
-}
+type roundTripper func(*http.Request) (*http.Response, error)
 
-func (c *courtesy) busy(host string) (time.Time, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	until, ok := c.until[host]
-	if ok && time.Now().After(until) {
-		delete(c.until, host)
-		ok = false
-	}
-	return until, ok
-}
+// RoundTrip is the function itself.
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-func (c *courtesy) note(host, retryAfter string) {
-	const longest = time.Hour // nobody means more
-	wait := time.Duration(0)
-	if seconds, err := strconv.ParseUint(retryAfter, 10, 32); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(retryAfter); err == nil {
-		wait = time.Until(at)
+// retryable says whether another try may do better. What has a Retry-After is
+// left to the gate.
+func retryable(resp *http.Response, err error) (bool, error) {
+	if err != nil {
+		var closed *closedError
+		var untrusted *tls.CertificateVerificationError
+		return !errors.As(err, &closed) && !errors.As(err, &untrusted), nil
 	}
-	if wait <= 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.until == nil {
-		c.until = map[string]time.Time{}
-	}
-	c.until[host] = time.Now().Add(min(wait, longest))
+	transient := resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented
+	return transient && resp.Header.Get("Retry-After") == "", nil
 }

@@ -1,9 +1,10 @@
-// Package upstream is a read-only client of somebody else's registry.
+// Package upstream reads somebody else's registry over HTTP. What it gives is as
+// good as the upstream's word and the digests: manifests are what their digest
+// says, blobs are for the caller to verify.
 //
-// Tokens, manifests and listings are oras-go's work; blobs, which have to stream
-// and to be resumed, are ours. Whatever is wrong with an answer is UNAVAILABLE,
-// with the reason as its Cause; what a registry does not have, or does not give to
-// us, is one of the UNKNOWN codes.
+// Errors are of type oci.Error. What the upstream does not have, or refuses, is
+// one of the UNKNOWN codes; whatever else goes wrong is UNAVAILABLE. Only when the
+// caller's own context is done is it that context's error.
 package upstream
 
 import (
@@ -12,70 +13,113 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
-
-	"opendev.org/zuul/zuul-registry/server/oci"
+	"oras.land/oras-go/v2/registry/remote/credentials"
 )
 
-// Options are for Open.
+// Options are the settings of all upstreams.
 type Options struct {
-	URLs        map[string]string // by namespace: "docker.io" is "https://registry-1.docker.io"
-	Credentials *Credentials      // nil: none
-	Authorities *x509.CertPool    // who is trusted to sign certificates; nil: the system's
-	Timeout     time.Duration     // until the first byte of what was asked for, tokens and all, and between two pieces of it
-	UserAgent   string
-	Log         *slog.Logger
+	// URLs are the registries by namespace: "https://registry-1.docker.io" for
+	// "docker.io". They have the scheme http or https, a host, maybe a port, and
+	// no path.
+	URLs map[string]string
+	// Credentials are to log in to upstreams with; nil for none.
+	Credentials *Credentials
+	// Authorities are trusted to sign certificates; nil for the system's.
+	Authorities *x509.CertPool
+	// Timeout, more than 0, is how long an upstream may take to the first byte of
+	// an answer, with all that comes before it: connecting, getting a token,
+	// trying again. It is also how long the next piece of a body may take.
+	Timeout time.Duration
+	// UserAgent is what upstreams are told about us. Empty: Go's own.
+	UserAgent string
+	// Log gets a warning for each refusal, with the credentials that are missing.
+	Log *slog.Logger
 }
 
-// Registries are registries by their namespace.
+// Registries are the upstreams by namespace ("docker.io").
 type Registries map[string]*Registry
 
-// Registry is one registry. Make it with Open.
-type Registry struct {
-	namespace string
-	url       *url.URL
-	client    *auth.Client
-	timeout   time.Duration
-	log       *slog.Logger
-}
-
-// Open makes the clients, which share connections. It fails for a malformed URL.
+// Open prepares upstreams; none is asked yet. The error says which URL cannot be
+// used.
 func Open(o Options) (Registries, error) {
-	transport, all := newTransport(o), Registries{}
+	g := &gate{base: newTransport(o), closed: map[string]time.Time{}}
+	client := &http.Client{Transport: retrying(g), CheckRedirect: checkRedirect}
+	all := Registries{}
 	for namespace, text := range o.URLs {
 		u, err := url.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", namespace, err)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, fmt.Errorf("upstream %s: %q is not http:// or https:// and a host", namespace, text)
 		}
 		all[namespace] = &Registry{
-			namespace: namespace, url: u, timeout: o.Timeout, log: o.Log,
-			client: &auth.Client{
-				Client:     &http.Client{Transport: transport, CheckRedirect: checkRedirect},
-				Header:     http.Header{"User-Agent": {o.UserAgent}},
-				Credential: o.Credentials.of(u.Host),
-				Cache:      &tokens{cache: auth.NewCache()},
-				ClientID:   "zuul-registry",
-			},
+			namespace:   namespace,
+			address:     registry.Reference{Registry: u.Host},
+			plain:       u.Scheme == "http",
+			timeout:     o.Timeout,
+			agent:       o.UserAgent,
+			log:         o.Log,
+			http:        client,
+			gate:        g,
+			credentials: o.Credentials,
 		}
 	}
 	return all, nil
 }
 
-// open is oras-go's client of the repository that is asked for.
-func (q *query) open() (*remote.Repository, error) {
-	r := q.registry
-	reference := registry.Reference{Registry: r.url.Host, Repository: q.repository}
-	if err := reference.ValidateRepository(); err != nil {
-		return nil, q.notThere()
+// Registry is one upstream. Open makes it. Its methods may be called at the same
+// time.
+type Registry struct {
+	namespace   string
+	address     registry.Reference // without a repository
+	plain       bool               // HTTP, not HTTPS
+	timeout     time.Duration
+	agent       string
+	log         *slog.Logger
+	http        *http.Client // knows no credentials
+	gate        *gate        // within http
+	credentials *Credentials // nil for none
+
+	mu     sync.Mutex
+	client *auth.Client              // with the tokens that store got
+	store  *credentials.DynamicStore // nil for none
+}
+
+// maxListing is how many bytes of a listing are read, over all of its pages. The
+// greatest repositories of Docker Hub have some ten thousand tags.
+const maxListing = 64 << 20
+
+// The most pages of a listing, and how much is asked for in one.
+const (
+	maxPages = 1000
+	pageSize = 1000
+)
+
+// repository is oras' view of a repository, and the client through which it asks.
+// The operation that it is for uses it alone.
+func (r *Registry) repository(a about) (*remote.Repository, *document, error) {
+	ref, err := r.reference(a)
+	if err != nil {
+		return nil, nil, err
 	}
+	d := &document{client: r.authorized(), timeout: r.timeout, left: maxListing}
 	return &remote.Repository{
-		Client: r.client, Reference: reference, PlainHTTP: r.url.Scheme == "http",
-		MaxMetadataBytes: oci.MaxManifestSize,
-		TagListPageSize:  pageSize, ReferrerListPageSize: pageSize,
-		TagListMaxPages: mostPages, ReferrerListMaxPages: mostPages,
-	}, nil
+		Client: d, Reference: ref, PlainHTTP: r.plain,
+		TagListPageSize: pageSize, TagListMaxPages: maxPages, ReferrerListMaxPages: maxPages,
+	}, d, nil
+}
+
+// reference is a repository's address. A name that no registry can have is not
+// there.
+func (r *Registry) reference(a about) (registry.Reference, error) {
+	ref := r.address
+	ref.Repository = a.repository
+	if err := ref.ValidateRepository(); err != nil {
+		return ref, &absentError{err}
+	}
+	return ref, nil
 }

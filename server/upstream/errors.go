@@ -1,0 +1,204 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+)
+
+// about is what an operation asks for, in the words of its errors.
+type about struct {
+	repository string
+	what       string   // "manifest latest"
+	unknown    oci.Code // for what is not there
+}
+
+// absentError is about what cannot be there, and so is not asked for.
+type absentError struct{ error }
+
+// complaint is about an answer that is of no use. Its words follow the upstream's
+// name, and are for the client's user.
+type complaint struct {
+	words string
+	cause error // for the log; may be nil
+}
+
+// Error is for the log. What cause is made of is of no concern: it may be an
+// oci.Error of another code.
+func (c *complaint) Error() string {
+	if c.cause == nil {
+		return c.words
+	}
+	return c.words + ": " + c.cause.Error()
+}
+
+// fault is what to say about the error of an operation asked with ctx; nil for nil.
+func (r *Registry) fault(ctx context.Context, err error, a about) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case isAbsent(err):
+		return &oci.Error{Code: a.unknown, Cause: err,
+			Message: fmt.Sprintf("%s/%s has no %s", r.namespace, a.repository, a.what)}
+	case isRefusal(err):
+		r.logRefusal(ctx, err, a)
+		return &oci.Error{Code: a.unknown, Cause: err,
+			Message: fmt.Sprintf("%s does not let this registry have %s of %s", r.namespace, a.what, a.repository)}
+	}
+	return &oci.Error{Code: oci.Unavailable, Message: r.namespace + " " + r.words(err), Cause: ownContext(err)}
+}
+
+// ownContext hides that an error is one of a context, which was not the caller's.
+func ownContext(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return errors.New(err.Error())
+	}
+	return err
+}
+
+// fault is what to say about an error of oras': if the answer was a good one, then
+// oras could make nothing of it.
+func (d *document) fault(err error) error {
+	if err == nil || d.header == nil || errors.Is(err, errdef.ErrTooManyPages) {
+		return err
+	}
+	return &complaint{"answers with something that a registry does not say", err}
+}
+
+// isAbsent says whether the upstream does not have what it was asked for.
+func isAbsent(err error) bool {
+	var token *tokenError
+	var never *absentError
+	var refusal *errcode.ErrorResponse
+	switch {
+	case errors.As(err, &token):
+		return false
+	case errors.Is(err, errdef.ErrNotFound), errors.As(err, &never):
+		return true
+	case !errors.As(err, &refusal):
+		return false
+	}
+	switch refusal.StatusCode {
+	case http.StatusNotFound, http.StatusGone:
+		return true
+	case http.StatusBadRequest:
+		return slices.ContainsFunc(refusal.Errors, func(e errcode.Error) bool {
+			switch oci.Code(e.Code) {
+			case oci.NameInvalid, oci.NameUnknown, oci.TagInvalid, oci.DigestInvalid, oci.ManifestUnknown, oci.BlobUnknown:
+				return true
+			}
+			return false
+		})
+	}
+	return false
+}
+
+// needsGet says whether HEAD leaves open what GET would tell: the upstream does not
+// know HEAD, or has no body to say what was wrong.
+func needsGet(err error) bool {
+	var refusal *errcode.ErrorResponse
+	if !errors.As(err, &refusal) || refusal.Method != http.MethodHead {
+		return false
+	}
+	switch refusal.StatusCode {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
+// isRefusal says whether the upstream wants to see credentials, or others.
+func isRefusal(err error) bool {
+	var refusal *errcode.ErrorResponse
+	return errors.Is(err, auth.ErrBasicCredentialNotFound) || errors.As(err, &refusal) &&
+		(refusal.StatusCode == http.StatusUnauthorized || refusal.StatusCode == http.StatusForbidden)
+}
+
+// logRefusal says which credentials would help. Docker Hub refuses also what is not
+// there.
+func (r *Registry) logRefusal(ctx context.Context, err error, a about) {
+	key := r.keys()[0]
+	hint := fmt.Sprintf("if it is there, it needs credentials for %q, and ZUUL_REGISTRY_UPSTREAM_AUTH_FILE is not set", key)
+	if r.credentials != nil {
+		hint = fmt.Sprintf("if it is there, it needs credentials for %q, and ZUUL_REGISTRY_UPSTREAM_AUTH_FILE has none", key)
+		ctx, cancel := context.WithTimeout(ctx, r.timeout)
+		defer cancel()
+		if c, err := r.credential(ctx, r.credentials.store(), r.address.Host()); err == nil && c != auth.EmptyCredential {
+			hint = fmt.Sprintf("if it is there, it needs other credentials for %q than ZUUL_REGISTRY_UPSTREAM_AUTH_FILE has", key)
+		}
+	}
+	r.log.WarnContext(ctx, "upstream refuses", "namespace", r.namespace, "repository", a.repository, "wanted", a.what,
+		"hint", hint, "error", err)
+}
+
+// words say what is wrong with an upstream, after its name.
+func (r *Registry) words(err error) string {
+	var said *complaint
+	var closed *closedError
+	var refusal *errcode.ErrorResponse
+	switch {
+	case errors.As(err, &said):
+		return said.words
+	case errors.As(err, &closed):
+		return "wants not to be asked before " + closed.until.UTC().Format(time.RFC3339)
+	case errors.Is(err, errSilent):
+		return fmt.Sprintf("does not answer within %s", r.timeout)
+	case errors.As(err, &refusal):
+		return r.wordsOfStatus(refusal)
+	case errors.Is(err, errRedirects):
+		return "redirects too many times"
+	case errors.Is(err, errdef.ErrTooManyPages):
+		return fmt.Sprintf("has more than the %d pages that are read", maxPages)
+	}
+	return wordsOfConnection(err)
+}
+
+func (r *Registry) wordsOfStatus(refusal *errcode.ErrorResponse) string {
+	if until := r.gate.until(refusal.URL.Host); !until.IsZero() {
+		return "wants not to be asked before " + until.UTC().Format(time.RFC3339)
+	}
+	if refusal.StatusCode == http.StatusTooManyRequests {
+		return "has been asked too often"
+	}
+	return fmt.Sprintf("answers with status %d", refusal.StatusCode)
+}
+
+func wordsOfConnection(err error) string {
+	var untrusted *tls.CertificateVerificationError
+	var unknown *net.DNSError
+	var broken *net.OpError
+	var token *tokenError
+	switch {
+	case errors.As(err, &untrusted):
+		return "does not answer: its certificate is not trusted"
+	case errors.As(err, &unknown):
+		return "does not answer: its host is not known"
+	case errors.As(err, &broken) && broken.Op == "dial":
+		return "does not answer: it cannot be connected to"
+	case errors.As(err, &token):
+		return "gives no token"
+	}
+	return "does not answer: the connection breaks"
+}
+
+// isMediaType accepts what can be told to clients: a type and a subtype, without
+// parameters.
+func isMediaType(text string) bool {
+	t, parameters, err := mime.ParseMediaType(text)
+	return err == nil && len(parameters) == 0 && strings.Contains(t, "/") && len(t) == len(text) && len(text) < 256
+}
