@@ -65,7 +65,7 @@ var actions = map[kind]map[string]action{
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t, err := h.parse(r)
 	if err == nil {
-		if t.ns != "" && !t.name.Upstream.IsZero() {
+		if t.ns != "" && !t.name.Shadows.IsZero() {
 			w.Header().Set("OCI-Namespace", t.ns)
 		}
 		err = h.serve(w, r, t)

@@ -10,7 +10,6 @@ import (
 // It is used by one goroutine. Make it with readAhead.
 type ahead struct {
 	pieces chan piece
-	free   chan *[]byte
 	quit   chan struct{}
 
 	current piece
@@ -24,20 +23,18 @@ type piece struct {
 	err    error
 }
 
-// A reader is ahead by no more than this.
+// A reader is ahead by about a megabyte.
 const (
 	pieceSize  = 64 << 10 // bytes
 	mostPieces = 16
 )
 
-var pieceBuffers = sync.Pool{New: func() any { b := make([]byte, pieceSize); return &b }}
+// buffers are what streams pass through.
+var buffers = sync.Pool{New: func() any { b := make([]byte, pieceSize); return &b }}
 
 // readAhead begins to read. The caller calls stop once.
 func readAhead(content io.Reader) *ahead {
-	a := &ahead{pieces: make(chan piece, mostPieces), free: make(chan *[]byte, mostPieces), quit: make(chan struct{})}
-	for range mostPieces {
-		a.free <- nil
-	}
+	a := &ahead{pieces: make(chan piece, mostPieces), quit: make(chan struct{})}
 	go a.read(content)
 	return a
 }
@@ -45,18 +42,15 @@ func readAhead(content io.Reader) *ahead {
 func (a *ahead) read(content io.Reader) {
 	defer close(a.pieces)
 	for {
+		b := buffers.Get().(*[]byte)
+		n, err := content.Read(*b)
 		select {
+		case a.pieces <- piece{b, n, err}:
 		case <-a.quit:
 			return
-		case b := <-a.free:
-			if b == nil {
-				b = pieceBuffers.Get().(*[]byte)
-			}
-			n, err := content.Read(*b)
-			a.pieces <- piece{b, n, err}
-			if err != nil {
-				return
-			}
+		}
+		if err != nil {
+			return
 		}
 	}
 }
@@ -64,8 +58,8 @@ func (a *ahead) read(content io.Reader) {
 // ended says that the stream has, well or not, and all of it was given out.
 func (a *ahead) ended() bool { return a.current.err != nil && len(a.rest) == 0 }
 
-// batch is a reader of what has come and not been given out. It waits only for
-// the first byte.
+// batch is a reader of what has come and was not given out. It waits only for the
+// first byte.
 func (a *ahead) batch() io.Reader { return &batch{ahead: a} }
 
 type batch struct {
@@ -81,7 +75,9 @@ func (b *batch) Read(p []byte) (int, error) {
 		if b.begun && len(b.pieces) == 0 {
 			return 0, io.EOF
 		}
-		b.take(<-b.pieces)
+		b.recycle()
+		b.current = <-b.pieces
+		b.rest = (*b.current.buffer)[:b.current.n]
 	}
 	b.begun = true
 	n := copy(p, b.rest)
@@ -89,29 +85,16 @@ func (b *batch) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// take goes on to the next piece.
-func (a *ahead) take(next piece) {
+func (a *ahead) recycle() {
 	if a.current.buffer != nil {
-		a.free <- a.current.buffer
+		buffers.Put(a.current.buffer)
 	}
-	a.current, a.rest = next, (*next.buffer)[:next.n]
 }
 
-// stop ends the reading, once the Read that is under way has ended.
+// stop ends the reading, and waits for the Read that is under way.
 func (a *ahead) stop() {
 	close(a.quit)
-	a.recycle(a.current.buffer)
-	for p := range a.pieces {
-		a.recycle(p.buffer)
+	for range a.pieces {
 	}
-	close(a.free)
-	for b := range a.free {
-		a.recycle(b)
-	}
-}
-
-func (a *ahead) recycle(b *[]byte) {
-	if b != nil {
-		pieceBuffers.Put(b)
-	}
+	a.recycle()
 }

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"path"
-	"regexp"
 	"slices"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -26,8 +24,8 @@ type Inspection struct {
 	Progress func(done, total int) // called after each object
 }
 
-// Check compares every blob with its digest, and every manifest with what it
-// refers to. What is pushed or deleted meanwhile may be missed or reported. An
+// Check compares every blob with its digest, and every manifest that was pushed
+// with what it refers to. What is pushed or deleted meanwhile may be missed or reported. An
 // error is one of reading, not a fault of the content.
 func (r *Registry) Check(ctx context.Context, i Inspection) error {
 	c := check{registry: r, Inspection: i}
@@ -42,27 +40,6 @@ func (r *Registry) Check(ctx context.Context, i Inspection) error {
 		}
 	}
 	return nil
-}
-
-// What an area is called: LocalArea or a host, maybe with a port.
-var areaPattern = regexp.MustCompile(`^(` + oci.LocalArea + `|[a-z0-9][a-z0-9._-]*(:[0-9]+)?)$`)
-
-// areas yields the parts of the store that share nothing.
-func (r *Registry) areas(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for e, err := range r.driver.List(ctx, ".", "") {
-			if err != nil {
-				yield("", err)
-				return
-			}
-			if !areaPattern.MatchString(e.Name) {
-				continue // as lost+found, which is not ours to look into
-			}
-			if e.Directory && !yield(e.Name, nil) {
-				return
-			}
-		}
-	}
 }
 
 // check is an inspection under way.

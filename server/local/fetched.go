@@ -67,25 +67,33 @@ func (r *Registry) ConfirmManifest(ctx context.Context, name oci.Name, ref oci.R
 	return r.driver.Touch(ctx, fetchedName(name, ref))
 }
 
-// ForgetManifest drops what a reference was fetched for.
+// ForgetManifest removes what FetchedManifest finds for a reference; the body
+// stays.
 func (r *Registry) ForgetManifest(ctx context.Context, name oci.Name, ref oci.Reference) error {
 	return r.driver.Delete(ctx, fetchedName(name, ref))
 }
 
+// source is a record of where something can be fetched.
+type source struct {
+	Namespace  string `json:"namespace"`
+	Repository string `json:"repository"`
+}
+
 // Source is where a blob or manifest can be fetched that PutManifest accepts
 // though it is not here. BLOB_UNKNOWN if none is known.
-func (r *Registry) Source(ctx context.Context, area string, d oci.Digest) (oci.Upstream, error) {
-	var u oci.Upstream
+func (r *Registry) Source(ctx context.Context, area string, d oci.Digest) (oci.PublicName, error) {
 	text, err := r.read(ctx, sourceName(area, d), maxTargetSize)
 	if err != nil {
-		return u, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
+		return oci.PublicName{}, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
 	}
-	return u, decode(sourceName(area, d), text, &u)
+	var s source
+	err = decode(sourceName(area, d), text, &s)
+	return oci.PublicName(s), err
 }
 
 // KeepSource notes that a blob or manifest can be fetched.
-func (r *Registry) KeepSource(ctx context.Context, area string, d oci.Digest, u oci.Upstream) error {
-	text, err := json.Marshal(u)
+func (r *Registry) KeepSource(ctx context.Context, area string, d oci.Digest, from oci.PublicName) error {
+	text, err := json.Marshal(source(from))
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func TestDamagedRecords(t *testing.T) {
 func TestSourcesCompleteManifests(t *testing.T) {
 	r, n := local.New(drivers["memory"](t)), theName(t, namespace.Auto, "org/app")
 	elsewhere, nowhere := oci.SHA256.Sum([]byte("elsewhere")), oci.SHA256.Sum([]byte("nowhere"))
-	base := oci.Upstream{Namespace: "docker.io", Repository: "library/debian"}
+	base := oci.PublicName{Namespace: "docker.io", Repository: "library/debian"}
 	if err := r.KeepSource(t.Context(), n.Area, elsewhere, base); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ type Incoming struct {
 	mu      sync.Mutex
 	parts   []storage.Part // that can be read
 	size    int64          // of the parts
-	changed chan struct{}  // closed, and replaced, when the others change
+	changed chan struct{}  // closed, and replaced, when a field beside it changes
 	done    bool           // all of it is here, or never will be
 	err     error          // why not
 }
@@ -30,16 +30,16 @@ type Incoming struct {
 // Receive begins a blob whose digest and size somebody has announced. The caller
 // calls Keep once.
 func (r *Registry) Receive(ctx context.Context, name oci.Name, announced oci.Descriptor) (*Incoming, error) {
-	u, err := r.StartUpload(ctx, name)
+	u, err := r.startUpload(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	u.Expect(announced.Digest.Algorithm())
-	return &Incoming{registry: r, name: name, blob: announced, upload: u.(*upload), changed: make(chan struct{})}, nil
+	return &Incoming{registry: r, name: name, blob: announced, upload: u, changed: make(chan struct{})}, nil
 }
 
 // Keep stores the content and makes it the blob; DIGEST_INVALID if it is another
-// one. On an error, which readers get as well, nothing stays.
+// one. Readers get the error as well, and what was stored is freed.
 func (i *Incoming) Keep(ctx context.Context, content io.Reader) error {
 	err := i.store(ctx, content)
 	if err == nil {

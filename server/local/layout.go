@@ -1,7 +1,10 @@
 package local
 
 import (
+	"context"
+	"iter"
 	"path"
+	"regexp"
 	"strings"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -20,7 +23,7 @@ import (
 //	    segments/…                                      its content
 //	    upstream/repos/<repository>/manifests/<tag>     as above, of what was not pushed but fetched; its time
 //	    upstream/repos/<repository>/manifests/<digest>  is when the upstream last said so
-//	    upstream/sources/<digest>                       where a blob or manifest can be fetched that is needed here
+//	    upstream/sources/<digest>                       where to fetch what a pushed manifest refers to
 const (
 	blobsDirectory     = "blobs"
 	reposDirectory     = "repos"
@@ -94,4 +97,25 @@ func unescape(component string) string {
 		return recordsDirectory
 	}
 	return component
+}
+
+// What an area is called: LocalArea or a host, maybe with a port.
+var areaPattern = regexp.MustCompile(`^(` + oci.LocalArea + `|[a-z0-9][a-z0-9._-]*(:[0-9]+)?)$`)
+
+// areas yields the parts of the store that share nothing.
+func (r *Registry) areas(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for e, err := range r.driver.List(ctx, ".", "") {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if !areaPattern.MatchString(e.Name) {
+				continue // as lost+found, which is not ours to look into
+			}
+			if e.Directory && !yield(e.Name, nil) {
+				return
+			}
+		}
+	}
 }

@@ -42,6 +42,10 @@ type upload struct {
 
 // StartUpload begins an upload.
 func (r *Registry) StartUpload(ctx context.Context, name oci.Name) (oci.Upload, error) {
+	return r.startUpload(ctx, name)
+}
+
+func (r *Registry) startUpload(ctx context.Context, name oci.Name) (*upload, error) {
 	id := rand.Text()
 	release, err := r.turns.take(ctx, id)
 	if err != nil {

@@ -60,23 +60,23 @@ func (m Mode) Name(path, ns string) (oci.Name, error) {
 	default:
 		name.Repository = withoutDockerHub(meant)
 	}
-	name.Upstream = meant
+	name.Shadows = meant
 	return name, nil
 }
 
 // meant is the repository that the rest of the world would understand; zero if
 // the mode wants a namespace and there is none.
-func (m Mode) meant(path, ns string) oci.Upstream {
-	u := oci.Upstream{Namespace: dockerHub, Repository: path}
+func (m Mode) meant(path, ns string) oci.PublicName {
+	u := oci.PublicName{Namespace: dockerHub, Repository: path}
 	first, rest, deeper := strings.Cut(path, "/")
 	first = canonical(first)
 	switch {
 	case ns != "" && deeper && first == ns, ns == "" && deeper && (m == Path || looksLikeHost(first)):
-		u = oci.Upstream{Namespace: first, Repository: rest}
+		u = oci.PublicName{Namespace: first, Repository: rest}
 	case ns != "":
 		u.Namespace = ns
 	case m == Path:
-		return oci.Upstream{}
+		return oci.PublicName{}
 	}
 	if u.Namespace == dockerHub && !strings.Contains(u.Repository, "/") {
 		u.Repository = officialImages + u.Repository
@@ -86,7 +86,7 @@ func (m Mode) meant(path, ns string) oci.Upstream {
 
 // withoutDockerHub is the one path in Auto that stands for u: names of docker.io
 // do without it, unless they would look like another registry's.
-func withoutDockerHub(u oci.Upstream) string {
+func withoutDockerHub(u oci.PublicName) string {
 	first, _, _ := strings.Cut(u.Repository, "/")
 	if u.Namespace == dockerHub && !looksLikeHost(first) {
 		return u.Repository

@@ -54,8 +54,8 @@ func TestName(t *testing.T) {
 	} {
 		got, err := tt.mode.Name(tt.path, tt.ns)
 		upstream := ""
-		if !got.Upstream.IsZero() {
-			upstream = got.Upstream.String()
+		if !got.Shadows.IsZero() {
+			upstream = got.Shadows.String()
 		}
 		if err != nil || got.Area+" "+got.Repository != tt.kept || upstream != tt.upstream || got.Asked != tt.path {
 			t.Errorf("%s: %s ns=%s is %+v, %v; want %s for %s", tt.mode, tt.path, tt.ns, got, err, tt.kept, tt.upstream)
@@ -103,11 +103,11 @@ func FuzzName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, ns string) {
 		for _, mode := range []namespace.Mode{namespace.Auto, namespace.Path} {
 			name, err := mode.Name(path, ns)
-			if err != nil || strings.Contains(name.Upstream.Namespace, ":") || len(name.String()) > 255 {
+			if err != nil || strings.Contains(name.Shadows.Namespace, ":") || len(name.String()) > 255 {
 				continue // ports are only for ns
 			}
 			again, err := mode.Name(name.String(), "")
-			if err != nil || again.Area != name.Area || again.Repository != name.Repository || again.Upstream != name.Upstream {
+			if err != nil || again.Area != name.Area || again.Repository != name.Repository || again.Shadows != name.Shadows {
 				t.Errorf("%s: %q ns=%q is %+v, listed as %s, which is %+v, %v", mode, path, ns, name, name, again, err)
 			}
 		}

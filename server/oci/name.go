@@ -13,15 +13,15 @@ type Name struct {
 	Area string
 	// Repository is the path of the repository in its area ("org/app").
 	Repository string
-	// Upstream is what the repository shadows; zero for nothing.
-	Upstream Upstream
+	// Shadows is whose place the repository takes; zero for nobody's.
+	Shadows PublicName
 	// Asked is the name as the request's path has it, which is what tokens name.
 	Asked string
 }
 
-// Upstream is a repository of somebody else's registry.
-type Upstream struct {
-	Namespace  string // the registry that names stand for: "docker.io"
+// PublicName is a repository as the rest of the world names it.
+type PublicName struct {
+	Namespace  string // the registry that the name stands for: "docker.io"
 	Repository string // its path there: "library/alpine"
 }
 
@@ -58,8 +58,8 @@ func (n Name) String() string {
 	return n.Area + "/" + n.Repository
 }
 
-// IsZero says whether u names nothing.
-func (u Upstream) IsZero() bool { return u == Upstream{} }
+// IsZero says whether p names nothing.
+func (p PublicName) IsZero() bool { return p == PublicName{} }
 
-// String is the name that people know: "docker.io/library/alpine".
-func (u Upstream) String() string { return u.Namespace + "/" + u.Repository }
+// String is the name in full: "docker.io/library/alpine".
+func (p PublicName) String() string { return p.Namespace + "/" + p.Repository }

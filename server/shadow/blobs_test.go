@@ -105,9 +105,15 @@ func TestWrongBytes(t *testing.T) {
 	drip, finish := dripping("con", "TENT")
 	finish()
 	w.let(drip)
-	if got, err := w.reads(t.Context(), "org/app", d); !errors.Is(err, oci.DigestInvalid) {
-		t.Errorf("read %q, %v", got, err)
+	b, err := w.OpenBlob(t.Context(), name("org/app"), d)
+	w.ok(err)
+	if err := b.Verify(t.Context()); !errors.Is(err, oci.Unavailable) {
+		t.Errorf("Verify: %v", err)
 	}
+	if got, err := io.ReadAll(b.Content); err == nil {
+		t.Errorf("read %q", got)
+	}
+	w.ok(b.Content.Close())
 	if _, err := w.kept.StatBlob(t.Context(), name("org/app"), d); !errors.Is(err, oci.BlobUnknown) {
 		t.Errorf("kept: %v", err)
 	}

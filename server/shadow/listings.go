@@ -12,103 +12,72 @@ import (
 // Tags unites the tags that were pushed with the upstream's. Where the upstream
 // does not answer it lists the former, with a warning.
 func (r *Registry) Tags(ctx context.Context, name oci.Name, after oci.Tag) iter.Seq2[oci.Tag, error] {
-	ours := r.Registry.Tags(ctx, name, after)
-	up, ok := r.upstream(name.Upstream)
-	if !ok {
-		return ours
-	}
-	return func(yield func(oci.Tag, error) bool) {
-		if err := fault(ours); err != nil {
-			yield(oci.Tag{}, err)
-			return
-		}
-		theirs, err := once(ctx, r.work, "tags "+name.Upstream.String(),
-			func(ctx context.Context) ([]oci.Tag, error) { return up.Tags(ctx, name.Upstream.Repository) })
-		if !r.excusable(ctx, err, name.Upstream, "tags") {
-			yield(oci.Tag{}, err)
-			return
-		}
-		theirs = slices.DeleteFunc(slices.Clone(theirs), func(t oci.Tag) bool { return t.String() <= after.String() })
-		unite(orElse(ours, err), theirs, oci.Tag.String)(yield)
-	}
+	return united[oci.Tag]{
+		ours: r.Registry.Tags(ctx, name, after),
+		what: "tags",
+		ask: func(ctx context.Context, p place) ([]oci.Tag, error) {
+			return p.Tags(ctx, p.name.Repository)
+		},
+		key: oci.Tag.String,
+	}.list(ctx, r, name, after.String())
 }
 
 // Referrers unites the referrers that were pushed with the upstream's, as Tags
 // does.
 func (r *Registry) Referrers(ctx context.Context, name oci.Name, subject oci.Digest) iter.Seq2[oci.Descriptor, error] {
-	ours := r.Registry.Referrers(ctx, name, subject)
-	up, ok := r.upstream(name.Upstream)
+	return united[oci.Descriptor]{
+		ours: r.Registry.Referrers(ctx, name, subject),
+		what: "referrers of " + subject.String(),
+		ask: func(ctx context.Context, p place) ([]oci.Descriptor, error) {
+			return p.Referrers(ctx, p.name.Repository, subject)
+		},
+		key: func(d oci.Descriptor) string { return d.Digest.String() },
+	}.list(ctx, r, name, "")
+}
+
+// united is a listing of ours and the upstream's.
+type united[V any] struct {
+	ours iter.Seq2[V, error]
+	what string                                          // for people
+	ask  func(ctx context.Context, p place) ([]V, error) // the upstream's, by ascending keys
+	key  func(V) string                                  // gives the order, and tells entries apart
+}
+
+// listKey is what questions for a listing are shared by.
+type listKey struct {
+	name oci.PublicName
+	what string
+}
+
+// list is the listing after a key. The upstream is asked only once ours has begun
+// well: it is no excuse for a fault of the store.
+func (u united[V]) list(ctx context.Context, r *Registry, name oci.Name, after string) iter.Seq2[V, error] {
+	p, ok := r.place(name.Shadows)
 	if !ok {
-		return ours
+		return u.ours
 	}
-	return func(yield func(oci.Descriptor, error) bool) {
-		if err := fault(ours); err != nil {
-			yield(oci.Descriptor{}, err)
-			return
-		}
-		theirs, err := once(ctx, r.work, "referrers "+name.Upstream.String()+" "+subject.String(),
-			func(ctx context.Context) ([]oci.Descriptor, error) {
-				return up.Referrers(ctx, name.Upstream.Repository, subject)
-			})
-		if !r.excusable(ctx, err, name.Upstream, "referrers") {
-			yield(oci.Descriptor{}, err)
-			return
-		}
-		unite(ours, theirs, func(d oci.Descriptor) string { return d.Digest.String() })(yield)
-	}
-}
-
-// fault is why a listing cannot even begin, for which the upstream's would be no
-// excuse.
-func fault[V any](ours iter.Seq2[V, error]) error {
-	for _, err := range ours {
-		if isMiss(err) {
-			break
-		}
-		return err
-	}
-	return nil
-}
-
-// excusable says whether a listing may do without the upstream's part.
-func (r *Registry) excusable(ctx context.Context, err error, u oci.Upstream, what string) bool {
-	if errors.Is(err, oci.Unavailable) {
-		r.complain(ctx, err, u, what)
-		oci.Warn(ctx, u.Namespace+" does not answer: these are only the "+what+" that are here")
-		return true
-	}
-	return err == nil || isMiss(err)
-}
-
-// orElse puts what the upstream said in the place of a listing's NAME_UNKNOWN:
-// nothing if it has the repository.
-func orElse[V any](ours iter.Seq2[V, error], theirs error) iter.Seq2[V, error] {
 	return func(yield func(V, error) bool) {
-		for v, err := range ours {
-			if errors.Is(err, oci.NameUnknown) {
-				if err = theirs; err == nil {
-					return
-				}
-			}
-			if !yield(v, err) {
-				return
-			}
+		var theirs []V
+		var missing error
+		next, stop := iter.Pull2(u.ours)
+		defer stop()
+		ours, err, more := next()
+		if err == nil || isMiss(err) {
+			theirs, missing = u.theirs(ctx, r, p)
+			theirs = slices.DeleteFunc(slices.Clone(theirs), func(v V) bool { return u.key(v) <= after })
 		}
-	}
-}
-
-// unite merges two listings in the order of a key, with each key once.
-func unite[V any](ours iter.Seq2[V, error], theirs []V, key func(V) string) iter.Seq2[V, error] {
-	return func(yield func(V, error) bool) {
-		for v, err := range ours {
-			for err == nil && len(theirs) > 0 && key(theirs[0]) <= key(v) {
-				next := theirs[0]
+		if isMiss(err) { // nothing was pushed: what there is, the upstream says
+			err, more = missing, missing != nil
+		}
+		for ; more; ours, err, more = next() {
+			for err == nil && len(theirs) > 0 && u.key(theirs[0]) <= u.key(ours) {
+				v := theirs[0]
 				theirs = theirs[1:]
-				if key(next) != key(v) && !yield(next, nil) {
+				if u.key(v) != u.key(ours) && !yield(v, nil) {
 					return
 				}
 			}
-			if !yield(v, err) || err != nil {
+			if !yield(ours, err) || err != nil {
 				return
 			}
 		}
@@ -118,4 +87,15 @@ func unite[V any](ours iter.Seq2[V, error], theirs []V, key func(V) string) iter
 			}
 		}
 	}
+}
+
+// theirs is the upstream's part, or why there is none.
+func (u united[V]) theirs(ctx context.Context, r *Registry, p place) ([]V, error) {
+	theirs, err := share(ctx, r.work, listKey{p.name, u.what}, func(ctx context.Context, answer func([]V, error)) {
+		answer(ask(ctx, r, []place{p}, u.what, nil, func(p place) ([]V, error) { return u.ask(ctx, p) }))
+	})
+	if errors.Is(err, oci.Unavailable) {
+		oci.Warn(ctx, p.name.Namespace+" does not answer: these are only the "+u.what+" that are here")
+	}
+	return theirs, err
 }

@@ -29,16 +29,27 @@ func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Refer
 	return r.fetchedManifest(ctx, name, ref, err)
 }
 
-// fetchedManifest is one of the upstream's, kept or not.
+// manifestKey is what questions for a manifest are shared by.
+type manifestKey struct {
+	area, repository string
+	shadows          oci.PublicName
+	ref              oci.Reference
+}
+
+// fetchedManifest is one of an upstream's, kept or not.
 func (r *Registry) fetchedManifest(ctx context.Context, name oci.Name, ref oci.Reference, miss error) (oci.Manifest, error) {
-	if _, ok := r.upstream(name.Upstream); !ok {
+	places, err := r.places(ctx, name, ref.Digest)
+	switch {
+	case err != nil:
+		return oci.Manifest{}, err
+	case len(places) == 0:
 		return oci.Manifest{}, miss
 	}
 	if a, err := r.kept(ctx, name, ref); err != nil || a.fresh {
 		return a.Manifest, err
 	}
-	a, err := once(ctx, r.work, "manifest "+name.String()+" "+name.Upstream.String()+" "+ref.String(),
-		func(ctx context.Context) (answer, error) { return r.askForManifest(ctx, name, ref) })
+	a, err := share(ctx, r.work, manifestKey{name.Area, name.Repository, name.Shadows, ref},
+		func(ctx context.Context, done func(answer, error)) { done(r.askForManifest(ctx, name, ref, places)) })
 	if a.warning != "" {
 		oci.Warn(ctx, a.warning)
 	}
@@ -55,79 +66,69 @@ type answer struct {
 
 // kept is what was fetched before; the zero answer if nothing was.
 func (r *Registry) kept(ctx context.Context, name oci.Name, ref oci.Reference) (answer, error) {
-	m, asOf, err := r.FetchedManifest(ctx, name, ref)
+	m, asOf, err := r.local.FetchedManifest(ctx, name, ref)
 	if errors.Is(err, oci.ManifestUnknown) {
 		return answer{}, nil
 	}
-	return answer{Manifest: m, asOf: asOf, fresh: ref.IsDigest() || time.Since(asOf) < r.TagTTL}, err
+	return answer{Manifest: m, asOf: asOf, fresh: ref.IsDigest() || time.Since(asOf) < r.options.TagTTL}, err
 }
 
 // askForManifest asks the upstream, and falls back to what it said before if it
 // does not answer.
-func (r *Registry) askForManifest(ctx context.Context, name oci.Name, ref oci.Reference) (answer, error) {
+func (r *Registry) askForManifest(ctx context.Context, name oci.Name, ref oci.Reference, places []place) (answer, error) {
 	known, err := r.kept(ctx, name, ref) // somebody may just have fetched it
 	if err != nil || known.fresh {
 		return known, err
 	}
-	now, err := r.resolve(ctx, name, ref, known)
-	if err != nil {
-		return r.settle(ctx, name, ref, known, err)
+	said, err := r.resolve(ctx, name, ref, places, !known.Digest.IsZero())
+	switch {
+	case err != nil:
+		return r.lastKnown(ctx, name, ref, known, err)
+	case said.Digest == known.Digest:
+		return known, r.local.ConfirmManifest(ctx, name, ref)
 	}
-	if now.Digest == known.Digest {
-		return known, r.ConfirmManifest(ctx, name, ref)
-	}
-	return now, r.KeepManifest(ctx, name, now.Manifest, ref.Tag)
+	return said, r.local.KeepManifest(ctx, name, said.Manifest, ref.Tag)
 }
 
 // resolve is what the upstream says that a reference is. Of a tag that is known it
 // asks by HEAD first, which Docker Hub does not count as a pull.
-func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference, known answer) (answer, error) {
-	if !known.Digest.IsZero() {
-		up, _ := r.upstream(name.Upstream)
-		now, err := up.StatManifest(ctx, name.Upstream.Repository, ref)
+func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference, places []place, known bool) (answer, error) {
+	miss := oci.Errorf(oci.ManifestUnknown, "manifest %s of %s is not in this registry", ref, name)
+	if known {
+		said, err := ask(ctx, r, places, ref.String(), miss, func(p place) (oci.Descriptor, error) {
+			return p.StatManifest(ctx, p.name.Repository, ref)
+		})
 		if err != nil {
 			return answer{}, err
 		}
-		if a, err := r.kept(ctx, name, oci.Reference{Digest: now.Digest}); err != nil || a.fresh {
+		if a, err := r.kept(ctx, name, oci.Reference{Digest: said.Digest}); err != nil || a.fresh {
 			return a, err
 		}
 	}
-	m, err := r.fetchManifest(ctx, name, ref)
+	begin := time.Now()
+	m, err := ask(ctx, r, places, ref.String(), miss, func(p place) (oci.Manifest, error) {
+		return p.GetManifest(ctx, p.name.Repository, ref)
+	})
+	if err == nil {
+		r.log.InfoContext(ctx, "manifest fetched", "name", name.Shadows.String(), "reference", ref.String(),
+			"digest", m.Digest.String(), "bytes", m.Size, "duration", time.Since(begin))
+	}
 	return answer{Manifest: m}, err
 }
 
-// settle is the answer that is known, given what the upstream said.
-func (r *Registry) settle(ctx context.Context, name oci.Name, ref oci.Reference, known answer, err error) (answer, error) {
+// lastKnown is the answer if the upstream has given none, or what its error says.
+func (r *Registry) lastKnown(ctx context.Context, name oci.Name, ref oci.Reference, known answer, err error) (answer, error) {
 	switch {
-	case errors.Is(err, oci.Unavailable):
-		r.complain(ctx, err, name.Upstream, ref.String())
-		if known.Digest.IsZero() {
-			return answer{}, err
-		}
-		known.warning = fmt.Sprintf("%s does not answer: this is %s as of %s", name.Upstream.Namespace, ref, known.asOf.UTC().Format(time.RFC3339))
-		r.Log.WarnContext(ctx, "the last answer known is given", "name", name.Upstream.String(), "reference", ref.String(),
-			"digest", known.Digest.String(), "as_of", known.asOf)
-		return known, nil
-	case isMiss(err) && !known.Digest.IsZero():
-		return answer{}, errors.Join(err, r.ForgetManifest(ctx, name, ref))
+	case known.Digest.IsZero():
+		return answer{}, err
+	case isMiss(err):
+		return answer{}, errors.Join(err, r.local.ForgetManifest(ctx, name, ref))
+	case !errors.Is(err, oci.Unavailable):
+		return answer{}, err
 	}
-	return known, err
-}
-
-// fetchManifest asks all that may have it.
-func (r *Registry) fetchManifest(ctx context.Context, name oci.Name, ref oci.Reference) (m oci.Manifest, err error) {
-	begin := time.Now()
-	err = r.each(ctx, name, ref.Digest, func(u oci.Upstream) error {
-		up, ok := r.upstream(u)
-		if !ok {
-			return oci.Errorf(oci.ManifestUnknown, "manifest %s of %s is not in this registry", ref, name)
-		}
-		m, err = up.GetManifest(ctx, u.Repository, ref)
-		return err
-	})
-	if err == nil {
-		r.Log.InfoContext(ctx, "manifest fetched", "name", name.Upstream.String(), "reference", ref.String(),
-			"digest", m.Digest.String(), "bytes", m.Size, "duration", time.Since(begin))
-	}
-	return m, err
+	r.log.WarnContext(ctx, "the last answer known is given", "name", name.Shadows.String(), "reference", ref.String(),
+		"digest", known.Digest.String(), "as_of", known.asOf)
+	known.warning = fmt.Sprintf("%s does not answer: this is %s as of %s",
+		name.Shadows.Namespace, ref, known.asOf.UTC().Format(time.RFC3339))
+	return known, nil
 }

@@ -6,12 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"opendev.org/zuul/zuul-registry/server/local"
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// mountPatience is how long a push waits for an upstream that may spare it a blob.
-const mountPatience = 5 * time.Second
+// pushPatience is how long a push waits for an upstream that may spare it
+// something.
+const pushPatience = 10 * time.Second
 
 // MountBlob finds a blob in the registry, or else at the upstream of the
 // repository that it is to come from, to be fetched when it is asked for. A push
@@ -19,62 +19,87 @@ const mountPatience = 5 * time.Second
 // there, and the client sends it.
 func (r *Registry) MountBlob(ctx context.Context, name, from oci.Name, d oci.Digest) (oci.Descriptor, error) {
 	b, err := r.Registry.MountBlob(ctx, name, from, d)
-	up, ok := r.upstream(from.Upstream)
+	p, ok := r.place(from.Shadows)
 	if !isMiss(err) || !ok || from.Area != name.Area {
 		return b, err
 	}
-	asking, cancel := context.WithTimeout(ctx, mountPatience)
-	defer cancel()
-	there, fault := up.StatBlob(asking, from.Upstream.Repository, d)
-	if fault != nil {
-		if errors.Is(fault, oci.Unavailable) {
-			r.complain(ctx, fault, from.Upstream, d.String())
-		}
+	var there oci.Descriptor
+	found, fault := r.find(ctx, name, p, []oci.Descriptor{{Digest: d}}, func(ctx context.Context, d oci.Digest) (err error) {
+		there, err = p.StatBlob(ctx, p.name.Repository, d)
+		return err
+	})
+	switch {
+	case fault != nil:
+		return b, fault
+	case !found:
 		return b, err
 	}
-	return there, r.KeepSource(ctx, name.Area, d, from.Upstream)
+	return there, nil
 }
 
 // PutManifest stores a manifest. What it refers to may be the upstream's.
 func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifest, tags ...oci.Tag) error {
-	up, ok := r.upstream(name.Upstream)
-	if ok {
-		missing, err := r.Missing(ctx, name, m)
+	if p, ok := r.place(name.Shadows); ok {
+		missing, err := r.local.Missing(ctx, name, m)
 		if err != nil {
 			return err
 		}
-		r.findSources(ctx, name, missing.Blobs, func(d oci.Digest) error {
-			_, err := up.StatBlob(ctx, name.Upstream.Repository, d)
+		_, inBlobs := r.find(ctx, name, p, missing.Blobs, func(ctx context.Context, d oci.Digest) error {
+			_, err := p.StatBlob(ctx, p.name.Repository, d)
 			return err
 		})
-		r.findSources(ctx, name, missing.Manifests, func(d oci.Digest) error {
-			_, err := up.StatManifest(ctx, name.Upstream.Repository, oci.Reference{Digest: d})
+		_, inManifests := r.find(ctx, name, p, missing.Manifests, func(ctx context.Context, d oci.Digest) error {
+			_, err := p.StatManifest(ctx, p.name.Repository, oci.Reference{Digest: d})
 			return err
 		})
+		if err := errors.Join(inBlobs, inManifests); err != nil {
+			return err
+		}
 	}
 	return r.Registry.PutManifest(ctx, name, m, tags...)
 }
 
-// findSources looks at the upstream for what a manifest refers to and is not here.
-// What it does not find, PutManifest of the local registry misses.
-func (r *Registry) findSources(ctx context.Context, name oci.Name, missing []oci.Descriptor, find func(oci.Digest) error) {
+// find looks for what is not here, notes where it is found, and says whether all of
+// it was. An error is one of the store.
+func (r *Registry) find(ctx context.Context, name oci.Name, p place, missing []oci.Descriptor,
+	look func(context.Context, oci.Digest) error) (found bool, err error) {
 	const atOnce = 8
+	looking, stop := context.WithTimeout(ctx, pushPatience)
+	defer stop()
+	errs := make([]error, len(missing))
 	turns := make(chan struct{}, atOnce)
 	var all sync.WaitGroup
-	for _, d := range missing {
+	for i, d := range missing {
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			err := find(d.Digest)
-			if err == nil {
-				err = r.KeepSource(ctx, name.Area, d.Digest, name.Upstream)
+			if errs[i] = look(looking, d.Digest); errs[i] == nil {
+				errs[i] = r.local.KeepSource(ctx, name.Area, d.Digest, p.name)
 			}
-			if err != nil && !isMiss(err) {
-				r.complain(ctx, err, name.Upstream, d.Digest.String())
+			if errors.Is(errs[i], oci.Unavailable) {
+				stop() // it would not answer for the others either
 			}
 		})
 	}
 	all.Wait()
+	return r.judge(ctx, p, errs)
+}
+
+// judge says what became of looking.
+func (r *Registry) judge(ctx context.Context, p place, errs []error) (found bool, fault error) {
+	found = true
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, oci.Unavailable), errors.Is(err, context.DeadlineExceeded):
+			r.complain(ctx, err, p.name, "what a push refers to")
+		case !isMiss(err) && !errors.Is(err, context.Canceled):
+			fault = err
+		}
+		found = false
+	}
+	return found, errors.Join(fault, ctx.Err())
 }
 
 // Pushes is the registry as pushers see it: it answers from the store alone, lest
@@ -83,7 +108,7 @@ func (r *Registry) findSources(ctx context.Context, name oci.Name, missing []oci
 func (r *Registry) Pushes() oci.Registry { return pushes{r.Registry, r} }
 
 type pushes struct {
-	*local.Registry
+	oci.Registry
 	shadow *Registry
 }
 

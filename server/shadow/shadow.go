@@ -28,33 +28,80 @@ type Options struct {
 // Registry is an oci.Registry. What it does not define is done by the local one
 // alone. Make it with New.
 type Registry struct {
-	*local.Registry
-	Options
-	work      *work
-	transfers transfers
+	oci.Registry // the local one
+	local        *local.Registry
+	options      Options
+	log          *slog.Logger
+	work         *work
 }
 
 // New puts a local registry before upstreams. The caller calls Close.
 func New(l *local.Registry, o Options) *Registry {
-	return &Registry{Registry: l, Options: o, work: newWork(o.Log), transfers: transfers{running: map[transferKey]*transfer{}}}
+	return &Registry{Registry: l, local: l, options: o, log: o.Log, work: newWork(o.Log)}
 }
 
 // Close ends what goes on for clients that may have left.
 func (r *Registry) Close() { r.work.close() }
 
-// upstream is the registry that a name shadows. There need not be one: a
-// namespace that nobody has configured is never asked.
-func (r *Registry) upstream(u oci.Upstream) (*upstream.Registry, bool) {
-	up, ok := r.Upstreams[u.Namespace]
-	return up, ok
-}
-
-// isMiss says whether an error of the local registry leads to an upstream.
+// isMiss says whether an error leads to an upstream, or to the next one.
 func isMiss(err error) bool {
 	return errors.Is(err, oci.BlobUnknown) || errors.Is(err, oci.ManifestUnknown) || errors.Is(err, oci.NameUnknown)
 }
 
+// place is a repository of an upstream.
+type place struct {
+	*upstream.Registry
+	name oci.PublicName
+}
+
+// place is where a public name leads. There need not be one: a namespace that
+// nobody has configured is never asked.
+func (r *Registry) place(name oci.PublicName) (place, bool) {
+	up, ok := r.options.Upstreams[name.Namespace]
+	return place{up, name}, ok
+}
+
+// places are where content of a digest (zero for none) can be for a name: where it
+// is known to be, and in the repository that the name shadows.
+func (r *Registry) places(ctx context.Context, name oci.Name, d oci.Digest) ([]place, error) {
+	names := []oci.PublicName{name.Shadows}
+	if !d.IsZero() {
+		source, err := r.local.Source(ctx, name.Area, d)
+		switch {
+		case errors.Is(err, oci.BlobUnknown):
+		case err != nil:
+			return nil, err
+		case source != name.Shadows:
+			names = []oci.PublicName{source, name.Shadows}
+		}
+	}
+	var all []place
+	for _, n := range names {
+		if p, ok := r.place(n); ok {
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+// ask asks one place after the other, until one has what is wanted. The error is
+// miss if none can be asked.
+func ask[V any](ctx context.Context, r *Registry, places []place, wanted string, miss error, get func(place) (V, error)) (V, error) {
+	var v V
+	err := miss
+	for _, p := range places {
+		v, err = get(p)
+		if errors.Is(err, oci.Unavailable) {
+			r.complain(ctx, err, p.name, wanted)
+		}
+		if !isMiss(err) {
+			break
+		}
+	}
+	return v, err
+}
+
 // complain logs that an upstream does not do what it should.
-func (r *Registry) complain(ctx context.Context, err error, u oci.Upstream, what string) {
-	r.Log.WarnContext(ctx, "upstream fails", "name", u.String(), "wanted", what, "error", err)
+func (r *Registry) complain(ctx context.Context, err error, name oci.PublicName, wanted string) {
+	r.log.WarnContext(ctx, "upstream fails", "name", name.String(), "wanted", wanted, "error", err)
 }

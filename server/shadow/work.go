@@ -7,25 +7,30 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"golang.org/x/sync/singleflight"
-
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// work is what goes on when the clients that asked for it have left. Make it with
-// newWork.
+// work is what is done for clients, shared by all who ask for the same, and goes
+// on when they leave. Make it with newWork.
 type work struct {
-	log    *slog.Logger
-	shared singleflight.Group
+	log *slog.Logger
 
-	mu     sync.Mutex
-	ctx    context.Context // done when the work is to end
-	end    context.CancelFunc
-	active sync.WaitGroup
+	mu      sync.Mutex
+	ctx     context.Context // done when the work is to end
+	end     context.CancelFunc
+	active  sync.WaitGroup
+	running map[any]*task
+}
+
+// task is one piece of work.
+type task struct {
+	answered chan struct{} // closed when the fields below are set
+	value    any
+	err      error
 }
 
 func newWork(log *slog.Logger) *work {
-	w := &work{log: log}
+	w := &work{log: log, running: map[any]*task{}}
 	w.ctx, w.end = context.WithCancel(context.Background())
 	return w
 }
@@ -38,51 +43,73 @@ func (w *work) close() {
 	w.active.Wait()
 }
 
-// start runs do on a goroutine, with the values of ctx but a life of its own.
-func (w *work) start(ctx context.Context, do func(context.Context)) error {
+// share has the answer of do, which runs once for all who ask with the same key
+// until it returns. It calls answer once, and may go on after that; its context has
+// the values of the first one's, but a life of its own.
+func share[V any](ctx context.Context, w *work, key any, do func(ctx context.Context, answer func(V, error))) (V, error) {
+	var none V
+	t, err := w.join(ctx, key, func(ctx context.Context, t *task) {
+		do(ctx, func(v V, err error) { t.answer(v, err) })
+	})
+	if err != nil {
+		return none, err
+	}
+	select {
+	case <-t.answered:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+	if t.err != nil {
+		return none, t.err
+	}
+	return t.value.(V), nil
+}
+
+// join is the task of a key, begun if there is none.
+func (w *work) join(ctx context.Context, key any, do func(context.Context, *task)) (*task, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ctx.Err() != nil {
-		return oci.Errorf(oci.Unavailable, "the registry is stopping")
+	if t, ok := w.running[key]; ok {
+		return t, nil
 	}
+	if w.ctx.Err() != nil {
+		return nil, oci.Errorf(oci.Unavailable, "the registry is stopping")
+	}
+	t := &task{answered: make(chan struct{})}
+	w.running[key] = t
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(w.ctx, cancel)
 	w.active.Go(func() {
 		defer cancel()
 		defer stop()
-		do(ctx)
+		defer w.leave(key)
+		defer w.recover(ctx, t)
+		do(ctx, t)
 	})
-	return nil
+	return t, nil
 }
 
-// once has the result of do, which all who ask for the key meanwhile share. It
-// goes on when they leave.
-func once[V any](ctx context.Context, w *work, key string, do func(context.Context) (V, error)) (V, error) {
-	var none V
-	result := w.shared.DoChan(key, func() (v any, err error) {
-		done := make(chan struct{})
-		fault := w.start(ctx, func(ctx context.Context) {
-			defer close(done)
-			defer func() {
-				if panicked := recover(); panicked != nil {
-					err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
-				}
-			}()
-			v, err = do(ctx)
-		})
-		if fault != nil {
-			return none, fault
-		}
-		<-done
-		return v, err
-	})
-	select {
-	case r := <-result:
-		if r.Err != nil {
-			return none, r.Err
-		}
-		return r.Val.(V), nil
-	case <-ctx.Done():
-		return none, ctx.Err()
+func (w *work) leave(key any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.running, key)
+}
+
+// recover makes a panic the task's fault, as it would be a request's.
+func (w *work) recover(ctx context.Context, t *task) {
+	panicked := recover()
+	if panicked == nil {
+		return
 	}
+	w.log.ErrorContext(ctx, "panic", "panic", panicked, "stack", string(debug.Stack()))
+	select {
+	case <-t.answered:
+	default:
+		t.answer(nil, fmt.Errorf("panic: %v", panicked))
+	}
+}
+
+func (t *task) answer(value any, err error) {
+	t.value, t.err = value, err
+	close(t.answered)
 }
