@@ -39,14 +39,16 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 		return assembly{}, err
 	}
 
-	kept := open(store, c.Namespacing)
+	kept := openLocal(store, c.Namespacing)
 	shadowed := shadow.New(kept, shadow.Options{Upstreams: upstreams, TagTTL: c.UpstreamTagTTL, Log: log})
 	pushed := shadowed.Pushes()
 
-	serve := func(r oci.Registry, readOnly bool) http.Handler {
+	forPushers := access.Guard(pushed, pushed)
+
+	speak := func(r oci.Registry, readOnly bool) http.Handler {
 		faults := api.ErrorWriter{Log: log}
-		images := api.New(access.Guard(r, pushed), api.Options{
-			Name: namespace.Mode(c.Namespacing).Name, ReadOnly: readOnly,
+		images := api.New(r, api.Options{
+			Name: c.Namespacing.Name, Pushes: forPushers, ReadOnly: readOnly,
 			Login: access.Authenticated, MayPush: access.MayPush, Challenges: tokens.Challenges, Errors: faults,
 		})
 		return web.Chain(web.Routes{
@@ -58,16 +60,17 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 			Log: log, Identify: tokens.Identify, Describe: images.Describe, BehindProxy: !c.TLS, Idle: idle,
 		})
 	}
-	a := assembly{handler: serve(shadowed, c.PushAddress != ""), close: shadowed.Close}
+	a := assembly{close: shadowed.Close}
+	a.handler = speak(access.Guard(shadowed, pushed), c.PushAddress != "")
 	if c.PushAddress != "" {
-		a.pushes = serve(pushed, false)
+		a.pushes = speak(forPushers, false)
 	}
 	return a, nil
 }
 
-// open makes the registry of what the store keeps.
-func open(store storage.Driver, namespacing string) *local.Registry {
-	if namespacing == config.Path {
+// openLocal makes the registry of what the store keeps.
+func openLocal(store storage.Driver, mode namespace.Mode) *local.Registry {
+	if mode == namespace.Path {
 		return local.NewPerNamespace(store)
 	}
 	return local.New(store)

@@ -23,6 +23,8 @@ type Options struct {
 	// Name is the repository that a path and a parameter ns, which may be empty,
 	// stand for: NAME_INVALID or NAME_UNKNOWN if none.
 	Name func(path, ns string) (oci.Name, error)
+	// Pushes is the registry as pushers see it; nil: as others do.
+	Pushes oci.Registry
 	// ReadOnly refuses everything but GET and HEAD.
 	ReadOnly bool
 	// Login asks whether good credentials came with the request; the error
@@ -43,7 +45,12 @@ type Handler struct {
 }
 
 // New makes the handler of a registry.
-func New(r oci.Registry, o Options) *Handler { return &Handler{r, o} }
+func New(r oci.Registry, o Options) *Handler {
+	if o.Pushes == nil {
+		o.Pushes = r
+	}
+	return &Handler{r, o}
+}
 
 type action func(h *Handler, w http.ResponseWriter, r *http.Request, t target) error
 
@@ -76,22 +83,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.Errors.Write(w, r, err, h.Challenges(r, t.scope(r))...)
 	}
-}
-
-// parse reads what a request is about. A push to a name that cannot be is bad
-// input, where a pull of it is a miss.
-func (h *Handler) parse(r *http.Request) (target, error) {
-	name := naming(h.Name)
-	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
-		name = func(path, ns string) (oci.Name, error) {
-			n, err := h.Name(path, ns)
-			if fault, ok := oci.AsError(err); ok {
-				err = oci.Errorf(oci.NameInvalid, "%s", fault.Message)
-			}
-			return n, err
-		}
-	}
-	return name.parse(r.URL)
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) error {

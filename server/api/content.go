@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -101,8 +102,18 @@ func (a *arriving) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// asked is the registry that a HEAD is for. containerd and BuildKit ask what they
+// need not push before they have a token that says so, and name the one type of
+// what they have, and any: a pull names all the types that it takes.
+func (h *Handler) asked(r *http.Request) oci.Registry {
+	if _, others, ok := strings.Cut(r.Header.Get("Accept"), ", "); ok && others == "*/*" {
+		return h.Pushes
+	}
+	return h.registry
+}
+
 func (h *Handler) statBlob(w http.ResponseWriter, r *http.Request, t target) error {
-	d, err := h.registry.StatBlob(r.Context(), t.name, t.digest)
+	d, err := h.asked(r).StatBlob(r.Context(), t.name, t.digest)
 	if err != nil {
 		return err
 	}
@@ -126,7 +137,7 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) 
 }
 
 func (h *Handler) statManifest(w http.ResponseWriter, r *http.Request, t target) error {
-	d, err := h.registry.StatManifest(r.Context(), t.name, t.ref)
+	d, err := h.asked(r).StatManifest(r.Context(), t.name, t.ref)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,10 @@ var statuses = map[oci.Code]int{
 	oci.Unavailable:       http.StatusServiceUnavailable,
 }
 
+// clientLeft is what servers log for a request whose client has gone; nobody gets
+// it.
+const clientLeft = 499
+
 // serverFault is the code of a fault of the server, whose text stays in the log.
 const serverFault oci.Code = "UNKNOWN"
 
@@ -39,6 +43,9 @@ func (e ErrorWriter) Write(w http.ResponseWriter, r *http.Request, err error, ch
 	fault, ok := oci.AsError(err)
 	status := http.StatusBadRequest
 	switch {
+	case !ok && r.Context().Err() != nil && faults(err) == nil:
+		w.WriteHeader(clientLeft)
+		return
 	case !ok:
 		status = http.StatusInternalServerError
 		fault = oci.Errorf(serverFault, "the registry has a fault: its log has it as request %s", w.Header().Get("X-Request-Id"))

@@ -182,3 +182,27 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("GET: %d", w.Code)
 	}
 }
+
+// What containerd asks before a push is asked of the registry as pushers see it.
+func TestAskedBeforeAPush(t *testing.T) {
+	filled, d := local.New(memory.New()), &door{}
+	name := func(path, _ string) (oci.Name, error) { return oci.ParseName(path) }
+	blob := (&door{Handler: api.New(filled, api.Options{Name: name, MayPush: func(context.Context, oci.Name) error { return nil }})}).push(t, "content")
+	d.Handler = api.New(filled, api.Options{
+		Name: name, Pushes: local.New(memory.New()),
+		Challenges: func(*http.Request, string) []string { return nil },
+	})
+	for accept, want := range map[string]int{
+		"": http.StatusOK,
+		"application/vnd.oci.image.layer.v1.tar":      http.StatusOK,
+		"application/vnd.oci.image.layer.v1.tar, */*": http.StatusNotFound,
+		oci.MediaTypeDockerManifest + ", " + oci.MediaTypeDockerList + ", " + oci.MediaTypeImageManifest + ", */*": http.StatusOK,
+	} {
+		if w := d.ask(http.MethodHead, blob, nil, "Accept", accept); w.Code != want {
+			t.Errorf("HEAD with Accept %q: %d, want %d", accept, w.Code, want)
+		}
+		if w := d.ask(http.MethodGet, blob, nil, "Accept", accept); w.Code != http.StatusOK {
+			t.Errorf("GET with Accept %q: %d", accept, w.Code)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -34,16 +35,17 @@ type target struct {
 
 const prefix = "/v2/"
 
-// naming is what a path and a parameter ns, which may be empty, stand for.
-type naming func(path, ns string) (oci.Name, error)
-
-// parse reads a request's URL. What is no path of the API is NAME_UNKNOWN;
-// names, tags and digests that are malformed are an error of their own.
-func (name naming) parse(u *url.URL) (target, error) {
-	t, path, err := parsePath(u)
+// parse reads what a request is about. What is no path of the API is NAME_UNKNOWN;
+// names, tags and digests that are malformed are an error of their own. A push to a
+// name that cannot be is bad input, where a pull of it is a miss.
+func (h *Handler) parse(r *http.Request) (target, error) {
+	t, path, err := parsePath(r.URL)
 	if err == nil && t.kind != base && t.kind != catalog {
-		t.ns = u.Query().Get("ns")
-		t.name, err = name(path, t.ns)
+		t.ns = r.URL.Query().Get("ns")
+		t.name, err = h.Name(path, t.ns)
+		if fault, ok := oci.AsError(err); ok && (r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch) {
+			err = oci.Errorf(oci.NameInvalid, "%s", fault.Message)
+		}
 	}
 	if err != nil {
 		return target{}, err

@@ -14,8 +14,11 @@ var (
 	sha512 = oci.SHA512.Sum([]byte("x")).String()
 )
 
-// plain has no registries in names.
-var plain naming = func(path, _ string) (oci.Name, error) { return oci.ParseName(path) }
+// parse reads a URL whose names are of no registry.
+func parse(u *url.URL) (target, error) {
+	h := Handler{Options: Options{Name: func(path, _ string) (oci.Name, error) { return oci.ParseName(path) }}}
+	return h.parse(&http.Request{Method: http.MethodGet, URL: u})
+}
 
 func TestParse(t *testing.T) {
 	for path, want := range map[string]struct {
@@ -43,7 +46,7 @@ func TestParse(t *testing.T) {
 		"/v2/a/blobs/blobs/" + sha256:          {blob, "a/blobs", sha256},
 		"/v2/v2/v2/referrers/" + sha256:        {referrers, "v2/v2", sha256},
 	} {
-		got, err := plain.parse(mustURL(t, path))
+		got, err := parse(mustURL(t, path))
 		if err != nil || got.kind != want.kind || got.name.String() != want.name || got.reference() != want.reference {
 			t.Errorf("%s is %+v, %v; want %+v", path, got, err, want)
 		}
@@ -94,7 +97,7 @@ func TestParseRefuses(t *testing.T) {
 		"/v2/app/blobs/uploads/a.b":                             oci.BlobUploadUnknown,
 		"/v2/app/blobs/uploads/a/b":                             oci.NameUnknown,
 	} {
-		got, err := plain.parse(mustURL(t, path))
+		got, err := parse(mustURL(t, path))
 		if fault, ok := oci.AsError(err); !ok || fault.Code != want {
 			t.Errorf("%s is %+v, %v; want %s", path, got, err, want)
 		}
@@ -112,7 +115,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first, err := plain.parse(u)
+		first, err := parse(u)
 		if err != nil {
 			return
 		}
@@ -120,7 +123,7 @@ func FuzzParse(f *testing.F) {
 		if strings.TrimSuffix(first.path(), "/") != strings.TrimSuffix(u.Path, "/") {
 			t.Fatalf("%q is printed as %q", u.Path, printed)
 		}
-		again, err := plain.parse(mustURL(t, printed))
+		again, err := parse(mustURL(t, printed))
 		if err != nil || again != first {
 			t.Fatalf("%q is %+v, printed %q is %+v, %v", path, first, printed, again, err)
 		}
@@ -138,7 +141,7 @@ func TestScope(t *testing.T) {
 		"/v2/org/app/blobs/uploads/x": {http.MethodGet: "repository:org/app:pull,push", http.MethodPatch: "repository:org/app:pull,push",
 			http.MethodDelete: "repository:org/app:pull,push"},
 	} {
-		target, err := plain.parse(mustURL(t, path))
+		target, err := parse(mustURL(t, path))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"opendev.org/zuul/zuul-registry/server/namespace"
 )
 
 const key = "0123456789abcdef0123456789abcdef"
@@ -46,7 +48,7 @@ func TestDefaults(t *testing.T) {
 		Storage:       Filesystem,
 		StorageRoot:   "data/storage",
 		StorageSync:   true,
-		Namespacing:   Auto,
+		Namespacing:   namespace.Auto,
 		Upstreams: Upstreams{
 			"docker.io":       "https://registry-1.docker.io",
 			"quay.io":         "https://quay.io",
@@ -115,7 +117,7 @@ func TestEveryVariable(t *testing.T) {
 		TokenLifetime:    90 * time.Second,
 		Storage:          Filesystem,
 		StorageRoot:      "/storage",
-		Namespacing:      Path,
+		Namespacing:      namespace.Path,
 		Upstreams:        Upstreams{"docker.io": "http://[::1]:5000", "quay.io": "https://mirror.example.com"},
 		UpstreamAuthFile: "/auth.json",
 		UpstreamCAFile:   "/ca.pem",

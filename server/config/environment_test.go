@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"opendev.org/zuul/zuul-registry/server/namespace"
 )
 
 func TestValuesOutOfFiles(t *testing.T) {
@@ -33,7 +35,7 @@ func TestEveryVariableMayBeInAFile(t *testing.T) {
 		TLSHosts: []string{"localhost", "::1"}, Username: "smith", Password: "hunter2",
 		WritersHtpasswd: "writers", ReadersHtpasswd: "readers", Secret: key, TokenLifetime: time.Minute,
 		Storage: Filesystem, StorageRoot: "root",
-		Namespacing: None, Upstreams: Upstreams{}, UpstreamAuthFile: "auth.json", UpstreamCAFile: "ca.pem",
+		Namespacing: namespace.None, Upstreams: Upstreams{}, UpstreamAuthFile: "auth.json", UpstreamCAFile: "ca.pem",
 		UpstreamTimeout: time.Second, LogLevel: slog.LevelError, LogFormat: JSON,
 	}
 	for _, v := range want.Describe() {

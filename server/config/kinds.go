@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"opendev.org/zuul/zuul-registry/server/namespace"
 )
 
 // kind is what a variable may hold.
@@ -31,7 +33,7 @@ func kinds() map[string]kind {
 		"bool":        {allowed: "true or false", parse: parseBool},
 		"switch":      {allowed: "on or off", parse: parseSwitch, show: showSwitch},
 		"storage":     oneOf(Filesystem),
-		"namespacing": oneOf(Auto, Path, None),
+		"namespacing": oneOf(string(namespace.Auto), string(namespace.Path), string(namespace.None)),
 		"level":       oneOf("debug", "info", "warn", "error"),
 		"format":      oneOf(Text, JSON),
 		"duration":    {allowed: "a duration above zero, such as 90s, 30m or 1h", parse: parseDuration},

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"opendev.org/zuul/zuul-registry/server/namespace"
 )
 
 // Upstreams are the registries that stand behind ours: by namespace, the root of
@@ -24,8 +26,8 @@ func (u Upstreams) String() string {
 		return noUpstreams
 	}
 	var all []string
-	for _, namespace := range slices.Sorted(maps.Keys(u)) {
-		all = append(all, namespace+"="+u[namespace])
+	for _, name := range slices.Sorted(maps.Keys(u)) {
+		all = append(all, name+"="+u[name])
 	}
 	return strings.Join(all, ",")
 }
@@ -49,22 +51,17 @@ func (u *Upstreams) UnmarshalText(text []byte) error {
 }
 
 func (u Upstreams) add(entry string) error {
-	namespace, text, _ := strings.Cut(entry, "=")
+	name, text, _ := strings.Cut(entry, "=")
 	url, err := parseURL(text)
-	if _, twice := u[namespace]; twice || err != nil || !isNamespace(namespace) {
+	if _, twice := u[name]; twice || err != nil || !isNamespace(name) {
 		return badEntry(entry)
 	}
-	u[namespace] = url
+	u[name] = url
 	return nil
 }
 
 // isNamespace accepts what names of images can begin with, where no address of
-// IPv6 can. The other names of docker.io would never be looked up: requests that
-// have them mean docker.io.
+// IPv6 can, in the one spelling that is looked up.
 func isNamespace(text string) bool {
-	switch text {
-	case "index.docker.io", "registry-1.docker.io":
-		return false
-	}
-	return isHostPort(text) && text == strings.ToLower(text) && !strings.HasPrefix(text, "[")
+	return isHostPort(text) && text == strings.ToLower(text) && !strings.HasPrefix(text, "[") && text == namespace.Canonical(text)
 }

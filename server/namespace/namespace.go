@@ -69,7 +69,7 @@ func (m Mode) Name(path, ns string) (oci.Name, error) {
 func (m Mode) meant(path, ns string) oci.PublicName {
 	u := oci.PublicName{Namespace: dockerHub, Repository: path}
 	first, rest, deeper := strings.Cut(path, "/")
-	first = canonical(first)
+	first = Canonical(first)
 	switch {
 	case ns != "" && deeper && first == ns, ns == "" && deeper && (m == Path || looksLikeHost(first)):
 		u = oci.PublicName{Namespace: first, Repository: rest}
@@ -99,8 +99,8 @@ func looksLikeHost(component string) bool {
 	return strings.ContainsAny(component, ".:") || component == "localhost"
 }
 
-// canonical is the name of a registry that has several.
-func canonical(host string) string {
+// Canonical is the name of a registry that has several.
+func Canonical(host string) string {
 	switch host {
 	case "index.docker.io", "registry-1.docker.io":
 		return dockerHub
@@ -119,5 +119,5 @@ func parseHost(ns string) (string, error) {
 		return "", oci.Errorf(oci.NameInvalid,
 			"malformed namespace %.100q: the parameter ns takes a host name with a dot or a port, or localhost", ns)
 	}
-	return canonical(host), nil
+	return Canonical(host), nil
 }
