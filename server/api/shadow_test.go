@@ -193,9 +193,9 @@ func TestAskedBeforeAPush(t *testing.T) {
 		Challenges: func(*http.Request, string) []string { return nil },
 	})
 	for accept, want := range map[string]int{
-		"": http.StatusOK,
-		"application/vnd.oci.image.layer.v1.tar":      http.StatusOK,
-		"application/vnd.oci.image.layer.v1.tar, */*": http.StatusNotFound,
+		"":                                       http.StatusOK,
+		"application/vnd.oci.image.layer.v1.tar": http.StatusOK,
+		"application/vnd.oci.image.layer.v1.tar, */*":                                                              http.StatusNotFound,
 		oci.MediaTypeDockerManifest + ", " + oci.MediaTypeDockerList + ", " + oci.MediaTypeImageManifest + ", */*": http.StatusOK,
 	} {
 		if w := d.ask(http.MethodHead, blob, nil, "Accept", accept); w.Code != want {

@@ -28,7 +28,7 @@ type Incoming struct {
 }
 
 // Receive begins a blob whose digest and size somebody has announced. The caller
-// calls Keep once.
+// calls Keep once, and then End.
 func (r *Registry) Receive(ctx context.Context, name oci.Name, announced oci.Descriptor) (*Incoming, error) {
 	u, err := r.startUpload(ctx, name)
 	if err != nil {
@@ -39,19 +39,22 @@ func (r *Registry) Receive(ctx context.Context, name oci.Name, announced oci.Des
 }
 
 // Keep stores the content and makes it the blob; DIGEST_INVALID if it is another
-// one. Readers get the error as well, and what was stored is freed.
+// one. On an error, what was stored is freed. Readers wait for End.
 func (i *Incoming) Keep(ctx context.Context, content io.Reader) error {
 	err := i.store(ctx, content)
 	if err == nil {
 		_, err = i.upload.Commit(ctx, i.blob.Digest)
 	}
-	err = errors.Join(err, i.upload.Cancel(ctx)) // which does nothing after Commit
+	return errors.Join(err, i.upload.Cancel(ctx)) // which does nothing after Commit
+}
+
+// End tells readers that all is here, or why it never will be.
+func (i *Incoming) End(err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.parts = []storage.Part{{Name: blobName(i.name.Area, i.blob.Digest), Size: i.blob.Size}}
 	i.size, i.done, i.err = i.blob.Size, true, err
 	close(i.changed)
-	return err
 }
 
 func (i *Incoming) store(ctx context.Context, content io.Reader) error {

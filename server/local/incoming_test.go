@@ -35,13 +35,20 @@ func onEachDriver(t *testing.T, test func(t *testing.T, d storage.Driver)) {
 	}
 }
 
+// keep is a transfer from its beginning to its end.
+func keep(ctx context.Context, in *local.Incoming, content io.Reader) error {
+	err := in.Keep(ctx, content)
+	in.End(err)
+	return err
+}
+
 // What has come can be read before the rest has, however little it is.
 func TestReadWhileItArrives(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, d storage.Driver) {
 		in, _ := receive(t, local.New(d), []byte("first, second"))
 		from, to := io.Pipe()
 		kept := make(chan error)
-		go func() { kept <- in.Keep(t.Context(), from) }()
+		go func() { kept <- keep(t.Context(), in, from) }()
 		blob := in.Open(t.Context())
 		for _, piece := range []string{"first,", " second"} {
 			if _, err := to.Write([]byte(piece)); err != nil {
@@ -79,7 +86,7 @@ func TestManyReadersOfAnArrival(t *testing.T) {
 				}
 			})
 		}
-		if err := in.Keep(t.Context(), &ragged{rest: content}); err != nil {
+		if err := keep(t.Context(), in, &ragged{rest: content}); err != nil {
 			t.Error(err)
 		}
 		all.Wait()
@@ -116,7 +123,7 @@ func TestArrivalsThatFail(t *testing.T) {
 			onEachDriver(t, func(t *testing.T, d storage.Driver) {
 				in, _ := receive(t, local.New(d), []byte("content"))
 				blob := in.Open(t.Context())
-				if err := in.Keep(t.Context(), tt.came); !errors.Is(err, tt.want) {
+				if err := keep(t.Context(), in, tt.came); !errors.Is(err, tt.want) {
 					t.Errorf("Keep: %v, want %v", err, tt.want)
 				}
 				if err := blob.Verify(t.Context()); !errors.Is(err, tt.want) {
@@ -149,7 +156,7 @@ func TestAReaderOfAnArrivalLeaves(t *testing.T) {
 	if err := blob.Verify(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Verify: %v", err)
 	}
-	if err := in.Keep(t.Context(), bytes.NewReader([]byte("content"))); err != nil {
+	if err := keep(t.Context(), in, bytes.NewReader([]byte("content"))); err != nil {
 		t.Error(err)
 	}
 }

@@ -47,7 +47,7 @@ func (r *Registry) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (o
 		return b, err
 	}
 	incoming, err := share(ctx, r.work, blobKey{name.Area, name.Shadows, d},
-		func(ctx context.Context, begun func(*local.Incoming, error)) { r.transfer(ctx, name, d, places, begun) })
+		func(ctx context.Context, c call[*local.Incoming]) { r.transfer(ctx, name, d, places, c) })
 	switch {
 	case err != nil:
 		return oci.Blob{}, err
@@ -67,10 +67,10 @@ func (r *Registry) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (o
 
 // transfer fetches a blob, which can be read once it has begun. It is nil if the
 // blob has come meanwhile.
-func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, places []place, begun func(*local.Incoming, error)) {
+func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, places []place, c call[*local.Incoming]) {
 	_, miss := r.Registry.StatBlob(ctx, name, d)
 	if !isMiss(miss) {
-		begun(nil, miss)
+		c.end(nil, miss)
 		return
 	}
 	begin := time.Now()
@@ -80,15 +80,18 @@ func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, pl
 		return p.OpenBlob(ctx, p.name.Repository, d)
 	})
 	if err != nil {
-		begun(nil, err)
+		c.end(nil, err)
 		return
 	}
 	incoming, err := r.local.Receive(ctx, name, theirs.Descriptor)
-	begun(incoming, err)
-	if err == nil {
-		err = incoming.Keep(ctx, theirs.Content)
+	if err != nil {
+		c.end(nil, errors.Join(err, theirs.Content.Close()))
+		return
 	}
-	err = errors.Join(err, theirs.Content.Close())
+	c.begin(incoming)
+	err = errors.Join(incoming.Keep(ctx, theirs.Content), theirs.Content.Close())
+	c.end(nil, nil) // before anybody is told, and asks again
+	incoming.End(err)
 	switch {
 	case err == nil:
 		r.log.InfoContext(ctx, "blob fetched", "name", from.String(), "digest", d.String(), "bytes", theirs.Size, "duration", time.Since(begin))

@@ -91,8 +91,8 @@ func (u united[V]) list(ctx context.Context, r *Registry, name oci.Name, after s
 
 // theirs is the upstream's part, or why there is none.
 func (u united[V]) theirs(ctx context.Context, r *Registry, p place) ([]V, error) {
-	theirs, err := share(ctx, r.work, listKey{p.name, u.what}, func(ctx context.Context, answer func([]V, error)) {
-		answer(ask(ctx, r, []place{p}, u.what, nil, func(p place) ([]V, error) { return u.ask(ctx, p) }))
+	theirs, err := share(ctx, r.work, listKey{p.name, u.what}, func(ctx context.Context, c call[[]V]) {
+		c.end(ask(ctx, r, []place{p}, u.what, nil, func(p place) ([]V, error) { return u.ask(ctx, p) }))
 	})
 	if errors.Is(err, oci.Unavailable) {
 		oci.Warn(ctx, p.name.Namespace+" does not answer: these are only the "+u.what+" that are here")

@@ -49,7 +49,7 @@ func (r *Registry) fetchedManifest(ctx context.Context, name oci.Name, ref oci.R
 		return a.Manifest, err
 	}
 	a, err := share(ctx, r.work, manifestKey{name.Area, name.Repository, name.Shadows, ref},
-		func(ctx context.Context, done func(answer, error)) { done(r.askForManifest(ctx, name, ref, places)) })
+		func(ctx context.Context, c call[answer]) { c.end(r.askForManifest(ctx, name, ref, places)) })
 	if a.warning != "" {
 		oci.Warn(ctx, a.warning)
 	}

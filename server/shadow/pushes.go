@@ -76,8 +76,8 @@ func (r *Registry) find(ctx context.Context, name oci.Name, p place, missing []o
 			if errs[i] = look(looking, d.Digest); errs[i] == nil {
 				errs[i] = r.local.KeepSource(ctx, name.Area, d.Digest, p.name)
 			}
-			if errors.Is(errs[i], oci.Unavailable) {
-				stop() // it would not answer for the others either
+			if errs[i] != nil {
+				stop() // the others cannot make up for it
 			}
 		})
 	}

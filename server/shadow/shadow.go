@@ -62,10 +62,11 @@ func (r *Registry) place(name oci.PublicName) (place, bool) {
 }
 
 // places are where content of a digest (zero for none) can be for a name: where it
-// is known to be, and in the repository that the name shadows.
+// is known to be, and in the repository that the name shadows. A name that shadows
+// nothing has none.
 func (r *Registry) places(ctx context.Context, name oci.Name, d oci.Digest) ([]place, error) {
 	names := []oci.PublicName{name.Shadows}
-	if !d.IsZero() {
+	if !d.IsZero() && !name.Shadows.IsZero() {
 		source, err := r.local.Source(ctx, name.Area, d)
 		switch {
 		case errors.Is(err, oci.BlobUnknown):
@@ -85,20 +86,22 @@ func (r *Registry) places(ctx context.Context, name oci.Name, d oci.Digest) ([]p
 }
 
 // ask asks one place after the other, until one has what is wanted. The error is
-// miss if none can be asked.
+// miss if none can be asked, and UNAVAILABLE if one of them might have it.
 func ask[V any](ctx context.Context, r *Registry, places []place, wanted string, miss error, get func(place) (V, error)) (V, error) {
-	var v V
-	err := miss
-	for _, p := range places {
-		v, err = get(p)
+	var none V
+	final := miss
+	for i, p := range places {
+		v, err := get(p)
 		if errors.Is(err, oci.Unavailable) {
 			r.complain(ctx, err, p.name, wanted)
+		} else if !isMiss(err) {
+			return v, err
 		}
-		if !isMiss(err) {
-			break
+		if i == 0 || isMiss(final) {
+			final = err
 		}
 	}
-	return v, err
+	return none, final
 }
 
 // complain logs that an upstream does not do what it should.

@@ -24,6 +24,7 @@ type work struct {
 
 // task is one piece of work.
 type task struct {
+	once     sync.Once
 	answered chan struct{} // closed when the fields below are set
 	value    any
 	err      error
@@ -44,13 +45,11 @@ func (w *work) close() {
 }
 
 // share has the answer of do, which runs once for all who ask with the same key
-// until it returns. It calls answer once, and may go on after that; its context has
-// the values of the first one's, but a life of its own.
-func share[V any](ctx context.Context, w *work, key any, do func(ctx context.Context, answer func(V, error))) (V, error) {
+// until it ends. Its context has the values of the first one's, but a life of its
+// own.
+func share[V any](ctx context.Context, w *work, key any, do func(context.Context, call[V])) (V, error) {
 	var none V
-	t, err := w.join(ctx, key, func(ctx context.Context, t *task) {
-		do(ctx, func(v V, err error) { t.answer(v, err) })
-	})
+	t, err := w.join(ctx, key, func(ctx context.Context, t *task) { do(ctx, call[V]{w, key, t}) })
 	if err != nil {
 		return none, err
 	}
@@ -63,6 +62,22 @@ func share[V any](ctx context.Context, w *work, key any, do func(ctx context.Con
 		return none, t.err
 	}
 	return t.value.(V), nil
+}
+
+// call is how a task answers.
+type call[V any] struct {
+	work *work
+	key  any
+	task *task
+}
+
+// begin answers while the task goes on. Others still join it.
+func (c call[V]) begin(v V) { c.task.answer(v, nil) }
+
+// end has nobody join any more, and answers those who have, unless begin has.
+func (c call[V]) end(v V, err error) {
+	c.work.leave(c.key, c.task)
+	c.task.answer(v, err)
 }
 
 // join is the task of a key, begun if there is none.
@@ -82,34 +97,34 @@ func (w *work) join(ctx context.Context, key any, do func(context.Context, *task
 	w.active.Go(func() {
 		defer cancel()
 		defer stop()
-		defer w.leave(key)
-		defer w.recover(ctx, t)
+		defer w.recover(ctx, key, t)
 		do(ctx, t)
 	})
 	return t, nil
 }
 
-func (w *work) leave(key any) {
+// leave has the next who asks with the key begin anew.
+func (w *work) leave(key any, t *task) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.running, key)
+	if w.running[key] == t {
+		delete(w.running, key)
+	}
 }
 
 // recover makes a panic the task's fault, as it would be a request's.
-func (w *work) recover(ctx context.Context, t *task) {
-	panicked := recover()
-	if panicked == nil {
-		return
-	}
-	w.log.ErrorContext(ctx, "panic", "panic", panicked, "stack", string(debug.Stack()))
-	select {
-	case <-t.answered:
-	default:
+func (w *work) recover(ctx context.Context, key any, t *task) {
+	if panicked := recover(); panicked != nil {
+		w.log.ErrorContext(ctx, "panic", "panic", panicked, "stack", string(debug.Stack()))
+		w.leave(key, t)
 		t.answer(nil, fmt.Errorf("panic: %v", panicked))
 	}
 }
 
+// answer does nothing after the first time.
 func (t *task) answer(value any, err error) {
-	t.value, t.err = value, err
-	close(t.answered)
+	t.once.Do(func() {
+		t.value, t.err = value, err
+		close(t.answered)
+	})
 }

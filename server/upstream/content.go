@@ -19,7 +19,7 @@ const (
 	// not go on.
 	maxResumes = 5
 	// resumeWait is the wait before the first of them; it doubles.
-	resumeWait = 100 * time.Millisecond
+	resumeWait = 50 * time.Millisecond
 )
 
 // content is a blob's, over as many requests as it takes.

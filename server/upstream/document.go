@@ -20,14 +20,18 @@ const (
 	maxRefusal = 8 << 10
 )
 
+// digestHeader is where an upstream names the digest of a manifest.
+const digestHeader = "Docker-Content-Digest"
+
 // document is oras' HTTP client for what is small enough for memory: manifests and
 // pages of listings. Answers that it gives have arrived whole, and in time. One
 // operation uses it.
 type document struct {
 	client  *auth.Client
 	timeout time.Duration
-	left    int64       // bytes that the operation may still read
-	header  http.Header // of the last answer, if it was a good one
+	left    int64         // bytes that the operation may still read
+	digests oci.Algorithm // of manifests, where the upstream names none; empty for oras' own
+	header  http.Header   // of the last answer, if it was a good one
 }
 
 // Do sends a request.
@@ -74,6 +78,9 @@ func (d *document) read(resp *http.Response, w *watch) error {
 	d.left -= int64(len(content))
 	resp.Body = io.NopCloser(bytes.NewReader(content))
 	resp.ContentLength = int64(len(content)) // without it, oras asks once more
+	if d.digests != "" && resp.Header.Get(digestHeader) == "" {
+		resp.Header.Set(digestHeader, d.digests.Sum(content).String()) // oras would take sha256 for any
+	}
 	return nil
 }
 

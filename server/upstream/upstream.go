@@ -91,7 +91,7 @@ type Registry struct {
 
 // maxListing is how many bytes of a listing are read, over all of its pages. The
 // greatest repositories of Docker Hub have some ten thousand tags.
-const maxListing = 64 << 20
+const maxListing = 32 << 20
 
 // The most pages of a listing, and how much is asked for in one.
 const (
