@@ -43,12 +43,12 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 	shadowed := shadow.New(kept, shadow.Options{Upstreams: upstreams, TagTTL: c.UpstreamTagTTL, Log: log})
 	pushed := shadowed.Pushes()
 
-	forPushers := access.Guard(pushed, pushed)
+	guarded, guardedPushes := access.Guard(shadowed), access.Guard(pushed)
 
 	speak := func(r oci.Registry, readOnly bool) http.Handler {
 		faults := api.ErrorWriter{Log: log}
 		images := api.New(r, api.Options{
-			Name: c.Namespacing.Name, Pushes: forPushers, ReadOnly: readOnly,
+			Name: c.Namespacing.Name, Pushes: guardedPushes, IsPusher: access.IsPusher, ReadOnly: readOnly,
 			Login: access.Authenticated, MayPush: access.MayPush, Challenges: tokens.Challenges, Errors: faults,
 		})
 		return web.Chain(web.Routes{
@@ -61,9 +61,9 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 		})
 	}
 	a := assembly{close: shadowed.Close}
-	a.handler = speak(access.Guard(shadowed, pushed), c.PushAddress != "")
+	a.handler = speak(guarded, c.PushAddress != "")
 	if c.PushAddress != "" {
-		a.pushes = speak(forPushers, false)
+		a.pushes = speak(guardedPushes, false)
 	}
 	return a, nil
 }

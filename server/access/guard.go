@@ -9,23 +9,20 @@ import (
 
 // guard asks the grant in the context before each call. It embeds nothing, so
 // that a new method of oci.Registry cannot slip by.
-type guard struct{ registry, pushes oci.Registry }
+type guard struct{ registry oci.Registry }
 
 // Guard lets pass what the request's grant (WithGrant) allows. Without a grant
-// nothing is allowed. Pushes is the registry as pushers see it: clients ask with a
-// token to push what they need not push (HEAD).
-func Guard(r, pushes oci.Registry) oci.Registry { return guard{r, pushes} }
-
-// stat is the registry to ask whether something is there.
-func (g guard) stat(ctx context.Context, name oci.Name) oci.Registry {
-	if GrantOf(ctx).ByToken && may(ctx, Push, name) == nil {
-		return g.pushes
-	}
-	return g.registry
-}
+// nothing is allowed.
+func Guard(r oci.Registry) oci.Registry { return guard{r} }
 
 func may(ctx context.Context, action string, name oci.Name) error {
 	return GrantOf(ctx).allows(TypeRepository, name.Asked, action)
+}
+
+// IsPusher says whether the request has a token to push to a repository. Clients ask
+// with it what they need not push.
+func IsPusher(ctx context.Context, name oci.Name) bool {
+	return GrantOf(ctx).ByToken && MayPush(ctx, name) == nil
 }
 
 // MayPush says why the request may not push to a repository. It is for those who
@@ -36,7 +33,7 @@ func (g guard) StatBlob(ctx context.Context, name oci.Name, d oci.Digest) (oci.D
 	if err := may(ctx, Pull, name); err != nil {
 		return oci.Descriptor{}, err
 	}
-	return g.stat(ctx, name).StatBlob(ctx, name, d)
+	return g.registry.StatBlob(ctx, name, d)
 }
 
 func (g guard) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (oci.Blob, error) {
@@ -85,7 +82,7 @@ func (g guard) StatManifest(ctx context.Context, name oci.Name, ref oci.Referenc
 	if err := may(ctx, Pull, name); err != nil {
 		return oci.Descriptor{}, err
 	}
-	return g.stat(ctx, name).StatManifest(ctx, name, ref)
+	return g.registry.StatManifest(ctx, name, ref)
 }
 
 func (g guard) GetManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Manifest, error) {

@@ -23,8 +23,11 @@ type Options struct {
 	// Name is the repository that a path and a parameter ns, which may be empty,
 	// stand for: NAME_INVALID or NAME_UNKNOWN if none.
 	Name func(path, ns string) (oci.Name, error)
-	// Pushes is the registry as pushers see it; nil: as others do.
+	// Pushes is the registry as pushers see it, who ask by HEAD what they need not
+	// push; nil: as others do.
 	Pushes oci.Registry
+	// IsPusher asks whether the request comes from one of them.
+	IsPusher func(context.Context, oci.Name) bool
 	// ReadOnly refuses everything but GET and HEAD.
 	ReadOnly bool
 	// Login asks whether good credentials came with the request; the error

@@ -28,6 +28,7 @@ func newDoor(r oci.Registry) *door {
 	d := &door{}
 	d.Handler = api.New(r, api.Options{
 		Name:       func(path, _ string) (oci.Name, error) { return oci.ParseName(path) },
+		IsPusher:   nobody,
 		Login:      func(context.Context) error { return oci.Errorf(oci.Unauthorized, "log in") },
 		MayPush:    func(context.Context, oci.Name) error { return nil },
 		Challenges: func(_ *http.Request, scope string) []string { return []string{"Bearer " + scope} },
@@ -35,6 +36,8 @@ func newDoor(r oci.Registry) *door {
 	})
 	return d
 }
+
+func nobody(context.Context, oci.Name) bool { return false }
 
 func (d *door) ask(method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, body)

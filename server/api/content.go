@@ -64,31 +64,27 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) erro
 	if b.Verify == nil {
 		return serveContent(w, r, b.Descriptor, b.Content)
 	}
-	if b.Size == 0 { // there is no end to hold back
-		if err := b.Verify(r.Context()); err != nil {
-			return err
-		}
-	}
 	a := &arriving{ResponseWriter: w, verify: func() error { return b.Verify(r.Context()) }}
-	err = serveContent(a, r, b.Descriptor, b.Content)
-	if a.n < a.length {
-		panic(http.ErrAbortHandler) // it must not look whole
+	if err = serveContent(a, r, b.Descriptor, b.Content); err != nil {
+		return err
 	}
-	return err
+	return a.finish()
 }
 
 // arriving is an answer made of a blob that is not known to be right before its
-// end has arrived. It holds back its own end until then.
+// end has arrived. It holds back its own end until then, and its beginning until
+// there is more to send than the end.
 type arriving struct {
 	http.ResponseWriter
 	verify func() error
-	length int64 // of the answer, once its header is written
+	status int   // that is held back; 0: none
+	length int64 // of the answer
 	n      int64 // bytes sent
 }
 
 func (a *arriving) WriteHeader(status int) {
 	a.length, _ = strconv.ParseInt(a.Header().Get("Content-Length"), 10, 64)
-	a.ResponseWriter.WriteHeader(status)
+	a.status = status
 }
 
 func (a *arriving) Write(p []byte) (int, error) {
@@ -97,23 +93,64 @@ func (a *arriving) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	a.begin()
 	n, err := a.ResponseWriter.Write(p)
 	a.n += int64(n)
+	if err == nil && a.n < a.length { // the next piece may take its time
+		err = http.NewResponseController(a.ResponseWriter).Flush()
+	}
 	return n, err
 }
 
-// asked is the registry that a HEAD is for. containerd and BuildKit ask what they
-// need not push before they have a token that says so, and name the one type of
-// what they have, and any: a pull names all the types that it takes.
-func (h *Handler) asked(r *http.Request) oci.Registry {
-	if _, others, ok := strings.Cut(r.Header.Get("Accept"), ", "); ok && others == "*/*" {
+func (a *arriving) begin() {
+	if a.status != 0 {
+		a.ResponseWriter.WriteHeader(a.status)
+		a.status = 0
+	}
+}
+
+// finish ends the answer. Where nothing was sent yet, the error is one to tell;
+// otherwise the connection is cut, lest the answer look whole.
+func (a *arriving) finish() error {
+	switch {
+	case a.n == a.length && a.status == 0:
+		return nil
+	case a.n > 0:
+		panic(http.ErrAbortHandler)
+	}
+	if a.length > 0 || a.status == http.StatusOK {
+		if err := a.verify(); err != nil {
+			for _, header := range []string{"Accept-Ranges", "Content-Range", "Docker-Content-Digest", "Etag"} {
+				a.Header().Del(header)
+			}
+			return err
+		}
+	}
+	a.begin()
+	if a.length > 0 {
+		panic(http.ErrAbortHandler) // the client has gone
+	}
+	return nil
+}
+
+// asked is the registry that a request to read is for.
+func (h *Handler) asked(r *http.Request, t target) oci.Registry {
+	if r.Method == http.MethodHead && (isBeforePush(r) || h.IsPusher(r.Context(), t.name)) {
 		return h.Pushes
 	}
 	return h.registry
 }
 
+// isBeforePush recognizes what containerd and BuildKit ask before a push, and before
+// they have a token that says so: they name the one type of what they have, and
+// any, where a pull names all the types that it takes.
+func isBeforePush(r *http.Request) bool {
+	_, others, ok := strings.Cut(r.Header.Get("Accept"), ", ")
+	return ok && others == "*/*"
+}
+
 func (h *Handler) statBlob(w http.ResponseWriter, r *http.Request, t target) error {
-	d, err := h.asked(r).StatBlob(r.Context(), t.name, t.digest)
+	d, err := h.asked(r, t).StatBlob(r.Context(), t.name, t.digest)
 	if err != nil {
 		return err
 	}
@@ -137,7 +174,7 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) 
 }
 
 func (h *Handler) statManifest(w http.ResponseWriter, r *http.Request, t target) error {
-	d, err := h.asked(r).StatManifest(r.Context(), t.name, t.ref)
+	d, err := h.asked(r, t).StatManifest(r.Context(), t.name, t.ref)
 	if err != nil {
 		return err
 	}

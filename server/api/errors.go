@@ -96,6 +96,7 @@ func writeFault(w http.ResponseWriter, status int, fault *oci.Error) {
 	if err != nil {
 		body = fmt.Appendf(nil, `{"errors":[{"code":%q}]}`, fault.Code)
 	}
+	w.Header().Del("Warning") // was about another answer
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

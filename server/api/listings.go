@@ -62,7 +62,7 @@ func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, t target) err
 			return err
 		}
 	}
-	found, err := collect(w, t, p, h.registry.Tags(r.Context(), t.name, after))
+	found, err := collect(w, t, p, h.asked(r, t).Tags(r.Context(), t.name, after))
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (h *Handler) listRepositories(w http.ResponseWriter, r *http.Request, t tar
 func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target) error {
 	found := []oci.Descriptor{}
 	only := r.URL.Query().Get("artifactType")
-	for d, err := range h.registry.Referrers(r.Context(), t.name, t.digest) {
+	for d, err := range h.asked(r, t).Referrers(r.Context(), t.name, t.digest) {
 		if err != nil {
 			return err
 		}

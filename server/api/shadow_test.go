@@ -105,7 +105,7 @@ func TestWarnings(t *testing.T) {
 func newMirror(mode namespace.Mode, readOnly bool) *door {
 	d := newDoor(nil)
 	d.Handler = api.New(local.New(memory.New()), api.Options{
-		Name: mode.Name, ReadOnly: readOnly,
+		Name: mode.Name, ReadOnly: readOnly, IsPusher: nobody,
 		MayPush:    func(context.Context, oci.Name) error { return nil },
 		Challenges: func(_ *http.Request, scope string) []string { return []string{"Bearer " + scope} },
 	})
@@ -189,7 +189,7 @@ func TestAskedBeforeAPush(t *testing.T) {
 	name := func(path, _ string) (oci.Name, error) { return oci.ParseName(path) }
 	blob := (&door{Handler: api.New(filled, api.Options{Name: name, MayPush: func(context.Context, oci.Name) error { return nil }})}).push(t, "content")
 	d.Handler = api.New(filled, api.Options{
-		Name: name, Pushes: local.New(memory.New()),
+		Name: name, Pushes: local.New(memory.New()), IsPusher: nobody,
 		Challenges: func(*http.Request, string) []string { return nil },
 	})
 	for accept, want := range map[string]int{

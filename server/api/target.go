@@ -41,7 +41,9 @@ const prefix = "/v2/"
 func (h *Handler) parse(r *http.Request) (target, error) {
 	t, path, err := parsePath(r.URL)
 	if err == nil && t.kind != base && t.kind != catalog {
-		t.ns = r.URL.Query().Get("ns")
+		if t.ns, err = parseNamespace(r.URL.RawQuery); err != nil {
+			return target{}, err
+		}
 		t.name, err = h.Name(path, t.ns)
 		if fault, ok := oci.AsError(err); ok && (r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch) {
 			err = oci.Errorf(oci.NameInvalid, "%s", fault.Message)
@@ -51,6 +53,21 @@ func (h *Handler) parse(r *http.Request) (target, error) {
 		return target{}, err
 	}
 	return t, nil
+}
+
+// parseNamespace reads the parameter ns. Where it cannot be told, to guess would be
+// to mean another image.
+func parseNamespace(query string) (string, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return "", oci.Errorf(oci.NameInvalid, "the query cannot be read: %v", err)
+	}
+	for _, ns := range q["ns"] {
+		if ns != q.Get("ns") {
+			return "", oci.Errorf(oci.NameInvalid, "there are several namespaces in the query, %.100q and %.100q: one is allowed", q.Get("ns"), ns)
+		}
+	}
+	return q.Get("ns"), nil
 }
 
 // parsePath reads all of a path but the name in it, which it returns.

@@ -25,7 +25,7 @@ func (r *Registry) fetchedManifest(ctx context.Context, name oci.Name, ref oci.R
 		return oci.Manifest{}, time.Time{}, err
 	}
 	types, err := r.types(ctx, record)
-	if errors.Is(err, errDamaged) { // as a power cut may leave it: it is fetched again
+	if errors.Is(err, errDamaged) { // it is fetched again
 		err = fs.ErrNotExist
 	}
 	if err != nil {
@@ -36,6 +36,9 @@ func (r *Registry) fetchedManifest(ctx context.Context, name oci.Name, ref oci.R
 		return oci.Manifest{}, time.Time{}, err
 	}
 	m, err := r.body(ctx, name, t)
+	if err == nil && t.Digest.Algorithm().Sum(m.Content) != t.Digest {
+		err = fs.ErrNotExist
+	}
 	return m, info.Modified, err
 }
 
@@ -47,7 +50,8 @@ func (r *Registry) KeepManifest(ctx context.Context, name oci.Name, m oci.Manife
 	if err != nil {
 		return err
 	}
-	if err := r.putBody(ctx, name.Area, m); err != nil {
+	// The body may be there and damaged: FetchedManifest says that there is none.
+	if err := r.put(ctx, blobName(name.Area, m.Digest), m.Content, storage.Durable); err != nil {
 		return err
 	}
 	refs := []oci.Reference{{Digest: m.Digest}}
@@ -64,7 +68,11 @@ func (r *Registry) KeepManifest(ctx context.Context, name oci.Name, m oci.Manife
 
 // ConfirmManifest notes that the upstream still says what FetchedManifest does.
 func (r *Registry) ConfirmManifest(ctx context.Context, name oci.Name, ref oci.Reference) error {
-	return r.driver.Touch(ctx, fetchedName(name, ref))
+	err := r.driver.Touch(ctx, fetchedName(name, ref))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody has just removed it
+	}
+	return err
 }
 
 // ForgetManifest removes what FetchedManifest finds for a reference; the body
@@ -87,8 +95,10 @@ func (r *Registry) Source(ctx context.Context, area string, d oci.Digest) (oci.P
 		return oci.PublicName{}, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
 	}
 	var s source
-	err = decode(sourceName(area, d), text, &s)
-	return oci.PublicName(s), err
+	if err := json.Unmarshal(text, &s); err != nil { // damaged: it is found again
+		return oci.PublicName{}, orUnknown(fs.ErrNotExist, oci.BlobUnknown, "blob "+d.String())
+	}
+	return oci.PublicName(s), nil
 }
 
 // KeepSource notes that a blob or manifest can be fetched.

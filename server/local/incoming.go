@@ -39,9 +39,10 @@ func (r *Registry) Receive(ctx context.Context, name oci.Name, announced oci.Des
 }
 
 // Keep stores the content and makes it the blob; DIGEST_INVALID if it is another
-// one. On an error, what was stored is freed. Readers wait for End.
-func (i *Incoming) Keep(ctx context.Context, content io.Reader) error {
-	err := i.store(ctx, content)
+// one. On an error, what was stored is freed. Readers wait for End. If it is the
+// store that fails, giveUp is called, which ends a Read of the content.
+func (i *Incoming) Keep(ctx context.Context, content io.Reader, giveUp func()) error {
+	err := i.store(ctx, content, giveUp)
 	if err == nil {
 		_, err = i.upload.Commit(ctx, i.blob.Digest)
 	}
@@ -57,11 +58,12 @@ func (i *Incoming) End(err error) {
 	close(i.changed)
 }
 
-func (i *Incoming) store(ctx context.Context, content io.Reader) error {
+func (i *Incoming) store(ctx context.Context, content io.Reader, giveUp func()) error {
 	ahead := readAhead(content)
 	defer ahead.stop()
 	for !ahead.ended() {
 		if err := i.upload.Append(ctx, i.upload.Size(), ahead.batch()); err != nil {
+			giveUp()
 			return err
 		}
 		i.publish()
@@ -80,23 +82,23 @@ func (i *Incoming) publish() {
 
 // Wait waits until all of the content is here, and says why it never will be.
 func (i *Incoming) Wait(ctx context.Context) error {
-	_, err := i.await(ctx, i.blob.Size)
+	_, _, err := i.await(ctx, i.blob.Size)
 	return err
 }
 
 // await is what can be read, once that is more than offset, or all.
-func (i *Incoming) await(ctx context.Context, offset int64) ([]storage.Part, error) {
+func (i *Incoming) await(ctx context.Context, offset int64) (parts []storage.Part, size int64, err error) {
 	for {
 		i.mu.Lock()
 		parts, size, changed, done, err := i.parts, i.size, i.changed, i.done, i.err
 		i.mu.Unlock()
 		if done || size > offset {
-			return parts, err
+			return parts, size, err
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, 0, ctx.Err()
 		}
 	}
 }
@@ -113,65 +115,72 @@ type arrival struct {
 	ctx      context.Context // of the one request that reads
 	offset   int64           // in the blob
 
-	part  storage.Part // that is open
-	begin int64        // of the part in the blob
-	file  io.ReadSeekCloser
-	at    int64 // of the file
+	file  io.ReadSeekCloser // a part that is open, or the blob
+	begin int64             // of the file in the blob
+	at    int64             // of the file
 }
 
+// Read goes on in the file that is open as long as there is something in it: the
+// part may grow, and become the blob, and be deleted meanwhile.
 func (a *arrival) Read(p []byte) (int, error) {
 	if a.offset >= a.incoming.blob.Size {
 		return 0, io.EOF
 	}
-	parts, err := a.incoming.await(a.ctx, a.offset)
+	parts, size, err := a.incoming.await(a.ctx, a.offset)
 	if err != nil {
 		return 0, err
 	}
+	p = p[:min(int64(len(p)), size-a.offset)]
+	if a.file != nil && a.offset >= a.begin {
+		if n, err := a.read(p); n > 0 || err != io.EOF {
+			return n, err
+		}
+	}
 	err = a.open(parts)
 	if errors.Is(err, fs.ErrNotExist) { // the parts have just become the blob
-		if parts, err = a.incoming.await(a.ctx, a.incoming.blob.Size); err == nil {
+		if parts, _, err = a.incoming.await(a.ctx, a.incoming.blob.Size); err == nil {
 			err = a.open(parts)
 		}
 	}
 	if err != nil {
 		return 0, err
 	}
-	n, err := a.file.Read(p[:min(int64(len(p)), a.begin+a.part.Size-a.offset)])
+	n, err := a.read(p)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// read reads what the file has at the offset.
+func (a *arrival) read(p []byte) (n int, err error) {
+	if a.at != a.offset-a.begin {
+		if a.at, err = a.file.Seek(a.offset-a.begin, io.SeekStart); err != nil {
+			return 0, err
+		}
+	}
+	n, err = a.file.Read(p)
 	a.at += int64(n)
 	a.offset += int64(n)
 	return n, err
 }
 
-// open has the file stand where the offset is.
+// open opens the part that has the offset.
 func (a *arrival) open(parts []storage.Part) error {
 	var begin int64
 	for _, part := range parts {
-		if a.offset < begin+part.Size {
-			return a.openPart(part, begin)
+		if a.offset >= begin+part.Size {
+			begin += part.Size
+			continue
 		}
-		begin += part.Size
+		f, _, err := a.incoming.registry.driver.Open(a.ctx, part.Name)
+		if err == nil {
+			err = a.Close()
+			a.file, a.begin, a.at = f, begin, 0
+		}
+		return err
 	}
 	return io.ErrUnexpectedEOF
-}
-
-func (a *arrival) openPart(part storage.Part, begin int64) error {
-	if a.file == nil || a.part.Name != part.Name {
-		f, _, err := a.incoming.registry.driver.Open(a.ctx, part.Name)
-		if err != nil {
-			return err
-		}
-		if err := a.Close(); err != nil {
-			return errors.Join(err, f.Close())
-		}
-		a.file, a.at = f, 0
-	}
-	a.part, a.begin = part, begin
-	if a.at == a.offset-begin {
-		return nil
-	}
-	var err error
-	a.at, err = a.file.Seek(a.offset-begin, io.SeekStart)
-	return err
 }
 
 func (a *arrival) Seek(offset int64, whence int) (int64, error) {

@@ -37,7 +37,7 @@ func onEachDriver(t *testing.T, test func(t *testing.T, d storage.Driver)) {
 
 // keep is a transfer from its beginning to its end.
 func keep(ctx context.Context, in *local.Incoming, content io.Reader) error {
-	err := in.Keep(ctx, content)
+	err := in.Keep(ctx, content, func() {})
 	in.End(err)
 	return err
 }

@@ -7,7 +7,9 @@
 package namespace
 
 import (
+	"math"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -61,6 +63,9 @@ func (m Mode) Name(path, ns string) (oci.Name, error) {
 		name.Repository = withoutDockerHub(meant)
 	}
 	name.Shadows = meant
+	if len(name.String()) > oci.MaxNameLength {
+		return oci.Name{}, oci.Errorf(oci.NameInvalid, "the name in full has %d characters: at most %d are allowed", len(name.String()), oci.MaxNameLength)
+	}
 	return name, nil
 }
 
@@ -96,7 +101,7 @@ func withoutDockerHub(u oci.PublicName) string {
 
 // looksLikeHost tells registries from organisations, as Docker does.
 func looksLikeHost(component string) bool {
-	return strings.ContainsAny(component, ".:") || component == "localhost"
+	return strings.ContainsAny(component, ".:") || strings.EqualFold(component, "localhost")
 }
 
 // Canonical is the name of a registry that has several.
@@ -109,15 +114,14 @@ func Canonical(host string) string {
 }
 
 // A registry as ns has it: a DNS name or an IPv4 address, maybe with a port.
-var hostPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[0-9]{1,5})?$`)
-
-const maxHostLength = 255 // of a file's name, which it may become
+var hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*(:[0-9]{1,5})?$`)
 
 func parseHost(ns string) (string, error) {
-	host := strings.ToLower(ns)
-	if len(host) > maxHostLength || !hostPattern.MatchString(host) || !looksLikeHost(host) {
+	_, port, _ := strings.Cut(ns, ":")
+	number, _ := strconv.Atoi(port)
+	if !hostPattern.MatchString(ns) || !looksLikeHost(ns) || number > math.MaxUint16 {
 		return "", oci.Errorf(oci.NameInvalid,
 			"malformed namespace %.100q: the parameter ns takes a host name with a dot or a port, or localhost", ns)
 	}
-	return Canonical(host), nil
+	return Canonical(strings.ToLower(ns)), nil
 }

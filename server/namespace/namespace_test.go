@@ -81,6 +81,10 @@ func TestNameRefuses(t *testing.T) {
 		{namespace.Auto, "app", "quay.io:", oci.NameInvalid},
 		{namespace.Auto, "app", "quay.io:123456", oci.NameInvalid},
 		{namespace.Auto, "app", "a b", oci.NameInvalid},
+		{namespace.Auto, "app", "quay.io:65536", oci.NameInvalid},
+		{namespace.Auto, "app", "doc\u212aer.io", oci.NameInvalid},      // a K that is none
+		{namespace.Auto, strings.Repeat("a", 255), "", oci.NameInvalid}, // with library/ before it
+		{namespace.Path, strings.Repeat("a", 250), "quay.io", oci.NameInvalid},
 		{namespace.Auto, "app", "org", oci.NameInvalid}, // would be docker.io's org/app
 		{namespace.None, "app", "a b", oci.NameInvalid},
 		{namespace.Auto, "app", strings.Repeat("a", 256), oci.NameInvalid},
@@ -103,7 +107,7 @@ func FuzzName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, ns string) {
 		for _, mode := range []namespace.Mode{namespace.Auto, namespace.Path} {
 			name, err := mode.Name(path, ns)
-			if err != nil || strings.Contains(name.Shadows.Namespace, ":") || len(name.String()) > 255 {
+			if err != nil || strings.Contains(name.Shadows.Namespace, ":") {
 				continue // ports are only for ns
 			}
 			again, err := mode.Name(name.String(), "")

@@ -25,7 +25,9 @@ type PublicName struct {
 	Repository string // its path there: "library/alpine"
 }
 
-const maxNameLength = 255 // as in distribution; clients refuse longer ones
+// MaxNameLength is the most characters of a name, as in distribution; clients
+// refuse longer ones.
+const MaxNameLength = 255
 
 // The grammar of <name> in the distribution specification ("Pulling manifests").
 var namePattern = regexp.MustCompile(`^` + nameComponent + `(/` + nameComponent + `)*$`)
@@ -35,9 +37,9 @@ const nameComponent = `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 // ParseName makes the Name of a path in LocalArea that shadows nothing; a path
 // that is not in the specification's grammar is NAME_INVALID.
 func ParseName(path string) (Name, error) {
-	if len(path) > maxNameLength {
+	if len(path) > MaxNameLength {
 		return Name{}, Errorf(NameInvalid, "repository name of %d characters: at most %d are allowed",
-			len(path), maxNameLength)
+			len(path), MaxNameLength)
 	}
 	if !namePattern.MatchString(path) {
 		return Name{}, Errorf(NameInvalid, "malformed repository name %q: components of a-z and 0-9, "+

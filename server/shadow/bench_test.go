@@ -67,7 +67,7 @@ func BenchmarkPull(b *testing.B) {
 			}
 			r := shadow.New(local.New(store), shadow.Options{Upstreams: ups, Log: quiet})
 			defer r.Close()
-			ours := httptest.NewServer(api.New(r, api.Options{Name: namespace.Auto.Name, Errors: api.ErrorWriter{Log: quiet}}))
+			ours := httptest.NewServer(api.New(r, api.Options{Name: namespace.Auto.Name, IsPusher: nobody, Errors: api.ErrorWriter{Log: quiet}}))
 			defer ours.Close()
 			url := ours.URL + "/v2/org/app/blobs/" + d.String()
 			bb.prepare(b, r, url)

@@ -20,13 +20,17 @@ func (r *Registry) StatBlob(ctx context.Context, name oci.Name, d oci.Digest) (o
 	if fault != nil {
 		return there, fault
 	}
-	return ask(ctx, r, places, d.String(), err, func(p place) (oci.Descriptor, error) {
-		return p.StatBlob(ctx, p.name.Repository, d)
+	miss := err
+	return share(ctx, r.work, blobKey{"describe", name.Area, name.Shadows, d}, func(ctx context.Context, c call[oci.Descriptor]) {
+		c.end(ask(ctx, r, places, d.String(), miss, func(p place) (oci.Descriptor, error) {
+			return p.StatBlob(ctx, p.name.Repository, d)
+		}))
 	})
 }
 
-// blobKey is what transfers of a blob are shared by.
+// blobKey is what work on a blob is shared by.
 type blobKey struct {
+	what    string
 	area    string
 	shadows oci.PublicName
 	digest  oci.Digest
@@ -46,7 +50,7 @@ func (r *Registry) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (o
 	case len(places) == 0:
 		return b, err
 	}
-	incoming, err := share(ctx, r.work, blobKey{name.Area, name.Shadows, d},
+	incoming, err := share(ctx, r.work, blobKey{"fetch", name.Area, name.Shadows, d},
 		func(ctx context.Context, c call[*local.Incoming]) { r.transfer(ctx, name, d, places, c) })
 	switch {
 	case err != nil:
@@ -57,8 +61,8 @@ func (r *Registry) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (o
 	b = incoming.Open(ctx)
 	b.Verify = func(ctx context.Context) error {
 		err := incoming.Wait(ctx)
-		if errors.Is(err, oci.DigestInvalid) { // which is not the client's
-			return oci.Errorf(oci.Unavailable, "%s sends other content than that of %s", name.Shadows.Namespace, d)
+		if _, told := oci.AsError(err); told && !errors.Is(err, oci.Unavailable) { // it is not the client's
+			return oci.Errorf(oci.Unavailable, "%s does not send the content of %s", name.Shadows.Namespace, d)
 		}
 		return err
 	}
@@ -74,6 +78,8 @@ func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, pl
 		return
 	}
 	begin := time.Now()
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	var from oci.PublicName
 	theirs, err := ask(ctx, r, places, d.String(), miss, func(p place) (upstream.Blob, error) {
 		from = p.name
@@ -89,7 +95,7 @@ func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, pl
 		return
 	}
 	c.begin(incoming)
-	err = errors.Join(incoming.Keep(ctx, theirs.Content), theirs.Content.Close())
+	err = errors.Join(incoming.Keep(ctx, theirs.Content, giveUp), theirs.Content.Close())
 	c.end(nil, nil) // before anybody is told, and asks again
 	incoming.End(err)
 	switch {

@@ -70,7 +70,8 @@ func (r *Registry) kept(ctx context.Context, name oci.Name, ref oci.Reference) (
 	if errors.Is(err, oci.ManifestUnknown) {
 		return answer{}, nil
 	}
-	return answer{Manifest: m, asOf: asOf, fresh: ref.IsDigest() || time.Since(asOf) < r.options.TagTTL}, err
+	age := time.Since(asOf) // below zero where a clock was wrong
+	return answer{Manifest: m, asOf: asOf, fresh: ref.IsDigest() || 0 <= age && age < r.options.TagTTL}, err
 }
 
 // askForManifest asks the upstream, and falls back to what it said before if it

@@ -59,6 +59,7 @@ func newWorld(t *testing.T, ttl time.Duration) *world {
 	quiet := slog.New(slog.DiscardHandler)
 	theirs := api.New(w.there, api.Options{
 		Name:       func(path, _ string) (oci.Name, error) { return oci.ParseName(path) },
+		IsPusher:   nobody,
 		Challenges: func(*http.Request, string) []string { return nil },
 		Errors:     api.ErrorWriter{Log: quiet},
 	})
@@ -82,6 +83,8 @@ func newWorld(t *testing.T, ttl time.Duration) *world {
 	})
 	return w
 }
+
+func nobody(context.Context, oci.Name) bool { return false }
 
 func (w *world) note(r *http.Request) {
 	components := strings.Split(r.URL.Path, "/")

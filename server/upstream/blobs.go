@@ -47,6 +47,9 @@ func (r *Registry) statBlob(ctx context.Context, a about, d oci.Digest) (int64, 
 		return 0, err
 	}
 	said, err := repo.Blobs().Resolve(ctx, d.String())
+	if err != nil && doc.header != nil {
+		return 0, errVague
+	}
 	return said.Size, doc.fault(err)
 }
 

@@ -106,12 +106,12 @@ func (c *content) wait(d time.Duration) error {
 }
 
 // isFinal says that it makes no sense to ask for the rest once more: it has
-// changed, or is refused.
+// changed, or is refused, or nobody answers.
 func isFinal(err error) bool {
 	var said *complaint
 	var refusal *errcode.ErrorResponse
 	var closed *closedError
-	return errors.As(err, &said) || errors.As(err, &closed) ||
+	return errors.As(err, &said) || errors.As(err, &closed) || errors.Is(err, errSilent) ||
 		errors.As(err, &refusal) && refusal.StatusCode < 500
 }
 

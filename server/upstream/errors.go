@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -53,22 +54,38 @@ func (r *Registry) fault(ctx context.Context, err error, a about) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case isAbsent(err):
-		return &oci.Error{Code: a.unknown, Cause: err,
+		return &oci.Error{Code: a.unknown, Cause: forLog(err),
 			Message: fmt.Sprintf("%s/%s has no %s", r.namespace, a.repository, a.what)}
 	case isRefusal(err):
 		r.logRefusal(ctx, err, a)
-		return &oci.Error{Code: a.unknown, Cause: err,
+		return &oci.Error{Code: a.unknown, Cause: forLog(err),
 			Message: fmt.Sprintf("%s does not let this registry have %s of %s", r.namespace, a.what, a.repository)}
 	}
-	return &oci.Error{Code: oci.Unavailable, Message: r.namespace + " " + r.words(err), Cause: ownContext(err)}
+	return &oci.Error{Code: oci.Unavailable, Message: r.namespace + " " + r.words(err), Cause: forLog(err)}
 }
 
-// ownContext hides that an error is one of a context, which was not the caller's.
-func ownContext(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return errors.New(err.Error())
+// What URLs may have that is nobody's business: users, and signatures in queries.
+var (
+	urlUser  = regexp.MustCompile(`(https?://)[^/?#\s"]*@`)
+	urlQuery = regexp.MustCompile(`(https?://[^?\s"]*)\?[^\s"]*`)
+	codeText = regexp.MustCompile(`^[A-Z_]{1,50}$`)
+)
+
+// forLog is the text of an error without that, and without what the upstream's own
+// words may repeat of what we sent. It is no error of a context: that was not the
+// caller's.
+func forLog(err error) error {
+	text := err.Error()
+	var refusal *errcode.ErrorResponse
+	if errors.As(err, &refusal) {
+		text = fmt.Sprintf("%s %s: status %d", refusal.Method, refusal.URL, refusal.StatusCode)
+		for _, e := range refusal.Errors {
+			if codeText.MatchString(e.Code) {
+				text += " " + e.Code
+			}
+		}
 	}
-	return err
+	return errors.New(urlQuery.ReplaceAllString(urlUser.ReplaceAllString(text, "$1"), "$1"))
 }
 
 // fault is what to say about an error of oras': if the answer was a good one, then
@@ -108,10 +125,16 @@ func isAbsent(err error) bool {
 	return false
 }
 
+// errVague is a good answer to HEAD that does not say enough.
+var errVague = errors.New("the answer does not say enough")
+
 // needsGet says whether HEAD leaves open what GET would tell: the upstream does not
 // know HEAD, or has no body to say what was wrong.
 func needsGet(err error) bool {
 	var refusal *errcode.ErrorResponse
+	if errors.Is(err, errVague) {
+		return true
+	}
 	if !errors.As(err, &refusal) || refusal.Method != http.MethodHead {
 		return false
 	}
@@ -143,7 +166,7 @@ func (r *Registry) logRefusal(ctx context.Context, err error, a about) {
 		}
 	}
 	r.log.WarnContext(ctx, "upstream refuses", "namespace", r.namespace, "repository", a.repository, "wanted", a.what,
-		"hint", hint, "error", err)
+		"hint", hint, "error", forLog(err))
 }
 
 // words say what is wrong with an upstream, after its name.
@@ -162,6 +185,8 @@ func (r *Registry) words(err error) string {
 		return r.wordsOfStatus(refusal)
 	case errors.Is(err, errRedirects):
 		return "redirects too many times"
+	case errors.Is(err, errAstray):
+		return "redirects to where it is not followed"
 	case errors.Is(err, errdef.ErrTooManyPages):
 		return fmt.Sprintf("has more than the %d pages that are read", maxPages)
 	}

@@ -28,7 +28,14 @@ func (r *Registry) tags(ctx context.Context, a about) ([]oci.Tag, error) {
 		return nil, err
 	}
 	var all []oci.Tag
+	begun := map[string]bool{} // by the first entries of pages
 	err = repo.Tags(ctx, "", func(page []string) error {
+		if len(page) > 0 {
+			if begun[page[0]] {
+				return &complaint{words: "has a list of tags that leads in a circle"}
+			}
+			begun[page[0]] = true
+		}
 		for _, text := range page {
 			if tag, err := oci.ParseTag(text); err == nil {
 				all = append(all, tag)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -53,19 +54,44 @@ func OpenAuthorities(path string) (*x509.CertPool, error) {
 
 const maxRedirects = 5
 
-var errRedirects = errors.New("too many redirects")
+var (
+	errRedirects = errors.New("too many redirects")
+	errAstray    = errors.New("a redirect that is not followed")
+)
 
-// checkRedirect keeps credentials with the origin that they were meant for. It
-// compares with the first request, whose headers Go takes for each further one
-// while the host's name is the same, whatever its port.
+// checkRedirect keeps credentials with the origin that they were meant for, and
+// what is behind our firewall from those before it. It compares with the first
+// request, whose headers Go takes for each further one while the host's name is the
+// same, whatever its port. A body may have a refresh token in it.
 func checkRedirect(next *http.Request, via []*http.Request) error {
+	first := via[0]
 	if len(via) > maxRedirects {
 		return errRedirects
 	}
-	if origin(next.URL) != origin(via[0].URL) {
-		next.Header.Del("Authorization")
+	if origin(next.URL) == origin(first.URL) {
+		return nil
 	}
+	switch {
+	case first.Body != nil:
+		return fmt.Errorf("%w: it would send a request with a body to another server", errAstray)
+	case first.URL.Scheme == "https" && next.URL.Scheme != "https":
+		return fmt.Errorf("%w: it leads from HTTPS to HTTP", errAstray)
+	case isInternal(next.URL) && !isInternal(first.URL):
+		return fmt.Errorf("%w: it leads to an internal address", errAstray)
+	}
+	next.Header.Del("Authorization")
 	return nil
+}
+
+// isInternal says whether a URL has an address that is of no use to the world.
+// Names may lead there as well: what they resolve to is the business of the site's
+// own DNS.
+func isInternal(u *url.URL) bool {
+	if strings.EqualFold(u.Hostname(), "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && (ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast())
 }
 
 // origin is a URL's scheme, host and port, in one spelling.
