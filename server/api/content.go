@@ -118,7 +118,7 @@ func (a *arriving) finish() error {
 	case a.n > 0:
 		panic(http.ErrAbortHandler)
 	}
-	if a.length > 0 || a.status == http.StatusOK {
+	if a.length > 0 || a.status < http.StatusMultipleChoices {
 		if err := a.verify(); err != nil {
 			for _, header := range []string{"Accept-Ranges", "Content-Range", "Docker-Content-Digest", "Etag"} {
 				a.Header().Del(header)

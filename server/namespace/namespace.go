@@ -119,7 +119,7 @@ var hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.
 func parseHost(ns string) (string, error) {
 	_, port, _ := strings.Cut(ns, ":")
 	number, _ := strconv.Atoi(port)
-	if !hostPattern.MatchString(ns) || !looksLikeHost(ns) || number > math.MaxUint16 {
+	if len(ns) > oci.MaxNameLength || !hostPattern.MatchString(ns) || !looksLikeHost(ns) || number > math.MaxUint16 {
 		return "", oci.Errorf(oci.NameInvalid,
 			"malformed namespace %.100q: the parameter ns takes a host name with a dot or a port, or localhost", ns)
 	}

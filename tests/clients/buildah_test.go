@@ -18,7 +18,7 @@ func (b buildah) load(ctx context.Context, image testbed.Image, ref string) erro
 	if err := b.do(ctx, "pull", "docker-archive:"+image.Archive); err != nil {
 		return err
 	}
-	return b.do(ctx, "tag", image.ID, ref)
+	return b.tag(ctx, image.ID, ref)
 }
 
 func (b buildah) push(ctx context.Context, ref string) error   { return b.do(ctx, "push", ref) }
@@ -49,4 +49,8 @@ func (b buildah) use(ctx context.Context, image testbed.Image, ref string) (stri
 		return "", err
 	}
 	return said, b.do(ctx, "rm", container)
+}
+
+func (b buildah) build(ctx context.Context, base, ref string) error {
+	return b.buildAlways(ctx, base, ref)
 }

@@ -19,8 +19,13 @@ import (
 type client interface {
 	login(ctx context.Context, host, user, password string) error
 	logout(ctx context.Context, host string) error
+	// asksAtLogin says whether login asks the host. A tool that does not keeps
+	// what it was told, and finds out when it pushes.
+	asksAtLogin() bool
 	// load puts an image into the tool's store, as ref.
 	load(ctx context.Context, image testbed.Image, ref string) error
+	// tag gives an image in the store a further name.
+	tag(ctx context.Context, ref, further string) error
 	push(ctx context.Context, ref string) error
 	pull(ctx context.Context, ref string) error
 	// remove removes the image from the tool's store.
@@ -35,18 +40,30 @@ type client interface {
 	use(ctx context.Context, image testbed.Image, ref string) (string, error)
 }
 
+// builder is a tool that can build, too.
+type builder interface {
+	// build builds an image that is the one named by base and a little more, as
+	// ref, and leaves nothing else in the store.
+	build(ctx context.Context, base, ref string) error
+}
+
+// onTopOf is a Dockerfile that adds to an image what does not change what it
+// does.
+func onTopOf(base string) string { return "FROM " + base + "\nENV BUILT=here\n" }
+
 // command is a tool's program with the environment that keeps its settings
 // apart from other tools'.
 type command struct {
 	program string
 	options []string // before the subcommand
 	home    string
+	env     []string // of its own
 }
 
 // newCommand is a program that has its settings and credentials in home.
 func newCommand(t *testing.T, home, program string, options ...string) command {
 	t.Helper()
-	c := command{program, options, home}
+	c := command{program, options, home, nil}
 	// Buildah wants the file of its credentials to be there.
 	if err := os.WriteFile(c.credentials(), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
@@ -67,6 +84,7 @@ func (c command) feed(ctx context.Context, input string, arguments ...string) (s
 	cmd := exec.CommandContext(ctx, c.program, slices.Concat(c.options, arguments)...)
 	cmd.Stdin = strings.NewReader(input)
 	cmd.Env = append(os.Environ(), "HOME="+c.home, "REGISTRY_AUTH_FILE="+c.credentials())
+	cmd.Env = append(cmd.Env, c.env...)
 	return testbed.Run(cmd)
 }
 
@@ -76,6 +94,11 @@ func (c command) do(ctx context.Context, arguments ...string) error {
 	return err
 }
 
+// tag is how all of the tools do it that have a store.
+func (c command) tag(ctx context.Context, ref, further string) error {
+	return c.do(ctx, "tag", ref, further)
+}
+
 // account is how all of the tools log in and out.
 type account struct{ command }
 
@@ -83,6 +106,8 @@ func (a account) login(ctx context.Context, host, user, password string) error {
 	_, err := a.feed(ctx, password, "login", "--username", user, "--password-stdin", host)
 	return err
 }
+
+func (a account) asksAtLogin() bool { return true }
 
 func (a account) logout(ctx context.Context, host string) error {
 	return a.do(ctx, "logout", host)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testbed.Main(m, testbed.Server, testbed.Hello, testbed.Debian)
+	testbed.Main(m, testbed.Server, testbed.Certify, testbed.Hello, testbed.Debian)
 }
 
 // tools are all that there are. A further one is a row here and a file beside
@@ -23,6 +23,7 @@ var tools = []struct {
 	{"podman", []string{"podman", "runc"}, startPodman},
 	{"buildah", []string{"buildah"}, startBuildah},
 	{"skopeo", []string{"skopeo"}, startSkopeo},
+	{"containerd", testbed.ContainerdTools, startContainerd},
 }
 
 // TestEveryTool has each tool go through the scenarios with a registry that

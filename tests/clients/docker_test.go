@@ -14,14 +14,16 @@ type docker struct{ account }
 
 func startDocker(t *testing.T, bed *testbed.Bed) client {
 	daemon := bed.StartDocker(t)
-	return docker{account{newCommand(t, bed.Folder(t, "docker"), testbed.Docker, "--host", daemon)}}
+	command := newCommand(t, bed.Folder(t, "docker"), testbed.Docker, "--host", daemon)
+	command.env = []string{"DOCKER_BUILDKIT=1"}
+	return docker{account{command}}
 }
 
 func (d docker) load(ctx context.Context, image testbed.Image, ref string) error {
 	if err := d.do(ctx, "load", "--input", image.Archive); err != nil {
 		return err
 	}
-	return d.do(ctx, "tag", image.ID, ref)
+	return d.tag(ctx, image.ID, ref)
 }
 
 func (d docker) push(ctx context.Context, ref string) error   { return d.do(ctx, "push", ref) }
@@ -48,4 +50,13 @@ func (d docker) digest(ctx context.Context, ref string) (string, error) {
 
 func (d docker) use(ctx context.Context, _ testbed.Image, ref string) (string, error) {
 	return d.run(ctx, "run", "--rm", "--network", "none", ref)
+}
+
+// build builds with BuildKit, which asks registries by itself, not through the
+// daemon, and keeps what it built with.
+func (d docker) build(ctx context.Context, base, ref string) error {
+	if _, err := d.feed(ctx, onTopOf(base), "build", "--tag", ref, "-"); err != nil {
+		return err
+	}
+	return d.do(ctx, "builder", "prune", "--all", "--force")
 }

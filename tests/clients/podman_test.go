@@ -29,7 +29,7 @@ func (p podman) load(ctx context.Context, image testbed.Image, ref string) error
 	if err := p.do(ctx, "load", "--input", image.Archive); err != nil {
 		return err
 	}
-	return p.do(ctx, "tag", image.ID, ref)
+	return p.tag(ctx, image.ID, ref)
 }
 
 func (p podman) push(ctx context.Context, ref string) error   { return p.do(ctx, "push", ref) }
@@ -47,4 +47,16 @@ func (p podman) digest(ctx context.Context, ref string) (string, error) {
 
 func (p podman) use(ctx context.Context, _ testbed.Image, ref string) (string, error) {
 	return p.run(ctx, "run", "--rm", "--network", "none", ref)
+}
+
+func (p podman) build(ctx context.Context, base, ref string) error {
+	return p.buildAlways(ctx, base, ref)
+}
+
+// buildAlways builds on top of what base is now, and removes it.
+func (c command) buildAlways(ctx context.Context, base, ref string) error {
+	if _, err := c.feed(ctx, onTopOf(base), "build", "--pull-always", "--file", "-", "--tag", ref, c.home); err != nil {
+		return err
+	}
+	return c.do(ctx, "rmi", base)
 }

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -41,6 +42,10 @@ func (s skopeo) copy(ctx context.Context, from, to string) error {
 
 func (s skopeo) load(ctx context.Context, image testbed.Image, ref string) error {
 	return s.copy(ctx, "docker-archive:"+image.Archive, "dir:"+s.folder(ref))
+}
+
+func (s skopeo) tag(ctx context.Context, ref, further string) error {
+	return s.copy(ctx, "dir:"+s.folder(ref), "dir:"+s.folder(further))
 }
 
 func (s skopeo) push(ctx context.Context, ref string) error {
@@ -95,16 +100,22 @@ func (s skopeo) manifest(ref string) (manifest imageManifest, err error) {
 	return manifest, json.Unmarshal(content, &manifest)
 }
 
-// unpackedDigest is the digest of what a gzip file holds.
+// unpackedDigest is the digest of what a gzip file holds, and of any other
+// file: containerd pushes layers as they are.
 func unpackedDigest(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
-	unpacked, err := gzip.NewReader(file)
-	if err != nil {
+	packed := bufio.NewReader(file)
+	unpacked := io.Reader(packed)
+	if magic, err := packed.Peek(2); err != nil {
 		return "", err
+	} else if string(magic) == "\x1f\x8b" {
+		if unpacked, err = gzip.NewReader(packed); err != nil {
+			return "", err
+		}
 	}
 	hash := sha256.New()
 	if _, err := io.Copy(hash, unpacked); err != nil {

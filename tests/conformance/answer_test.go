@@ -51,7 +51,7 @@ func (a *answer) wellFormed() error {
 		return fmt.Errorf("a redirect to %q", a.response.Header.Get("Location"))
 	case a.status == http.StatusUnauthorized && a.response.Header.Get("WWW-Authenticate") == "":
 		return fmt.Errorf("no challenge")
-	case a.status == http.StatusMethodNotAllowed && a.response.Header.Get("Allow") == "":
+	case a.status == http.StatusMethodNotAllowed && a.response.Header["Allow"] == nil:
 		return fmt.Errorf("no Allow header, which RFC 9110 demands of a 405")
 	case a.response.Request.URL.Path == "/readyz": // read by people and probes
 		return nil

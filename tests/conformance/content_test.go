@@ -57,9 +57,11 @@ func (r *repository) text(label string) blob {
 
 // bulk is a blob of that size, of the repository's own, which compresses badly
 // and repeats nowhere.
-func (r *repository) bulk(label string, size int) blob {
+func (r *repository) bulk(label string, size int) blob { return bulkOf(r.name+": "+label, size) }
+
+func bulkOf(label string, size int) blob {
 	content := make([]byte, size)
-	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(r.name + ": " + label))).Read(content)
+	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(label))).Read(content)
 	return blobOf(content)
 }
 

@@ -11,10 +11,12 @@
 package conformance
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -37,6 +39,10 @@ func run(m *testing.M) (code int) {
 		return failed(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	flag.Parse()
+	if err := beMany(); err != nil {
+		return failed(err)
+	}
 	if binary, err = build(dir); err != nil {
 		return failed(err)
 	}
@@ -53,6 +59,18 @@ func run(m *testing.M) (code int) {
 		}
 	}()
 	return m.Run()
+}
+
+// beMany has more tests run at a time than there are processors, unless -parallel
+// says how many: most of what they do is to wait.
+func beMany() error {
+	const name, many = "test.parallel", "8"
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == name })
+	if said || runtime.GOMAXPROCS(0) >= 8 {
+		return nil
+	}
+	return flag.Set(name, many)
 }
 
 // build makes the program as it is shipped: static, without C.

@@ -14,6 +14,7 @@ type repository struct {
 	t      *testing.T
 	server *server
 	name   string
+	ns     string // the registry that the name is of, as a parameter of requests; may be empty
 	who    identity
 }
 
@@ -45,7 +46,11 @@ func (r *repository) in(t *testing.T) *repository {
 }
 
 func (r *repository) request(method, path string) *request {
-	return r.server.request(r.t, method, "/v2/"+r.name+path).as(r.who)
+	q := r.server.request(r.t, method, "/v2/"+r.name+path).as(r.who)
+	if r.ns != "" {
+		q.query("ns", r.ns)
+	}
+	return q
 }
 
 func (r *repository) get(path string) *request  { return r.request(http.MethodGet, path) }

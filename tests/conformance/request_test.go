@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 // it, so that a test reads in the order of the wire.
 type request struct {
 	t       *testing.T
+	context context.Context
 	server  *server
 	who     identity
 	method  string
@@ -29,10 +31,11 @@ type request struct {
 // location that it gave. It carries no credentials.
 func (s *server) request(t *testing.T, method, target string) *request {
 	if strings.HasPrefix(target, "/") {
-		target = "https://" + s.address + target
+		target = s.base() + target
 	}
 	return &request{
-		t: t, server: s, who: nobody, method: method, url: target, headers: http.Header{},
+		t: t, context: context.Background(), server: s, who: nobody,
+		method: method, url: target, headers: http.Header{},
 		open: func() io.Reader { return http.NoBody },
 	}
 }
@@ -100,7 +103,16 @@ func (q *request) attempt() (*answer, error) {
 }
 
 func (q *request) once() (*answer, error) {
-	r, err := http.NewRequest(q.method, q.url, q.open())
+	response, err := q.send()
+	if err != nil {
+		return nil, err
+	}
+	return readAnswer(q.t, q.server, response)
+}
+
+// send returns when the header of the answer is there.
+func (q *request) send() (*http.Response, error) {
+	r, err := http.NewRequestWithContext(q.context, q.method, q.url, q.open())
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +121,7 @@ func (q *request) once() (*answer, error) {
 		q.server.overhear(authorization)
 		r.Header.Set("Authorization", authorization)
 	}
-	response, err := q.server.client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	return readAnswer(q.t, q.server, response)
+	return q.server.client.Do(r)
 }
 
 // check is expect for goroutines beside the test's own.

@@ -38,6 +38,15 @@ type installation struct {
 	address  string            // host:port
 	root     string            // directory of the certificate and the store
 	settings map[string]string // environment variables, without their prefix
+	further  []string          // environment variables that are not the registry's own
+}
+
+// base is what the URLs of a server there begin with.
+func (i installation) base() string {
+	if i.settings["TLS"] == "off" {
+		return "http://" + i.address
+	}
+	return "https://" + i.address
 }
 
 // newInstallation picks a free port and makes the directory. Settings that are
@@ -46,11 +55,10 @@ func newInstallation(root string, settings map[string]string) (installation, err
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return installation{}, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeAddress()
 	if err != nil {
 		return installation{}, err
 	}
-	address := listener.Addr().String()
 	all := map[string]string{
 		"ADDRESS":      address,
 		"TLS_CERT":     filepath.Join(root, "tls", "cert.pem"),
@@ -59,11 +67,21 @@ func newInstallation(root string, settings map[string]string) (installation, err
 		"USERNAME":     writerName,
 		"PASSWORD":     writerPassword,
 		"SECRET":       signingSecret,
+		"UPSTREAMS":    "none", // but those that a test makes: there is no network
 	}
 	for name, value := range settings {
 		all[name] = value
 	}
-	return installation{address: address, root: root, settings: all}, listener.Close()
+	return installation{address: address, root: root, settings: all}, nil
+}
+
+// freeAddress is host:port of where nobody listens now.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
 }
 
 // server is a running registry.
@@ -91,13 +109,8 @@ func (i installation) start() (*server, error) {
 		exited:       make(chan struct{}),
 		secrets:      map[string]bool{writerPassword: true, signingSecret: true},
 	}
-	s.process = exec.Command(binary, "serve")
-	s.process.Dir = i.root
+	s.process = i.command()
 	s.process.Stderr = s.log
-	s.process.Env = []string{"TMPDIR=" + i.root}
-	for name, value := range i.settings {
-		s.process.Env = append(s.process.Env, "ZUUL_REGISTRY_"+name+"="+value)
-	}
 	if err := s.process.Start(); err != nil {
 		return nil, err
 	}
@@ -111,6 +124,17 @@ func (i installation) start() (*server, error) {
 		return nil, fmt.Errorf("%w; its log:\n%s", err, s.log)
 	}
 	return s, nil
+}
+
+// command is the program as it is started there.
+func (i installation) command() *exec.Cmd {
+	c := exec.Command(binary, "serve")
+	c.Dir = i.root
+	c.Env = append([]string{"TMPDIR=" + i.root}, i.further...)
+	for name, value := range i.settings {
+		c.Env = append(c.Env, "ZUUL_REGISTRY_"+name+"="+value)
+	}
+	return c
 }
 
 // awaitHealth asks for /healthz until the server answers, trusting the
@@ -134,13 +158,12 @@ func (s *server) awaitHealth() error {
 }
 
 func (s *server) healthy() bool {
-	certificate, err := os.ReadFile(s.settings["TLS_CERT"])
-	if err != nil {
-		return false
-	}
 	s.trust = x509.NewCertPool()
-	if !s.trust.AppendCertsFromPEM(certificate) {
-		return false
+	if s.settings["TLS"] != "off" {
+		certificate, err := os.ReadFile(s.settings["TLS_CERT"])
+		if err != nil || !s.trust.AppendCertsFromPEM(certificate) {
+			return false
+		}
 	}
 	s.client = &http.Client{
 		Timeout: time.Minute,
@@ -151,7 +174,7 @@ func (s *server) healthy() bool {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	response, err := s.client.Get("https://" + s.address + "/healthz")
+	response, err := s.client.Get(s.base() + "/healthz")
 	if err != nil {
 		return false
 	}

@@ -20,6 +20,8 @@ const (
 var configuration = map[string]string{
 	"/etc/hosts": `127.0.0.1 localhost
 ` + address + ` ` + trustedName + ` ` + untrustedName + `
+` + hubAddress + ` ` + hubName + `
+` + quayAddress + ` ` + quayName + `
 `,
 	"/etc/containers/containers.conf": `[containers]
 default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
@@ -49,14 +51,15 @@ func configure() error {
 	return nil
 }
 
-// trust has Docker and the containers tools trust a certificate for a host.
+// trust has Docker, the containers tools and containerd trust a certificate
+// for a host.
 func trust(host, certificate string) error {
 	pem, err := os.ReadFile(certificate)
 	if err != nil {
 		return err
 	}
-	for _, tools := range []string{"/etc/docker", "/etc/containers"} {
-		dir := filepath.Join(tools, "certs.d", host)
+	for _, tools := range []string{"/etc/docker/certs.d", "/etc/containers/certs.d", HostsDir} {
+		dir := filepath.Join(tools, host)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

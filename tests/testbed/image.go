@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -28,33 +29,51 @@ type Image struct {
 // Scratch is an image of one static program.
 func (b *Bed) Scratch(t *testing.T) Image {
 	t.Helper()
-	layer := b.path(greeter + ".tar")
-	if err := packProgram(b.path(greeter), layer); err != nil {
-		t.Fatal(err)
-	}
 	return b.assemble(t, Image{
 		Name:    "scratch",
 		Command: []string{"/" + greeter},
 		Says:    "Hello from scratch!",
-	}, layer)
+	}, b.greeterLayer(t))
 }
 
-// packProgram makes a layer of a single file.
-func packProgram(program, layer string) error {
-	content, err := os.ReadFile(program)
+// From is an image of that program and what it says to be from: images that
+// can be told apart, though each has a layer that the others have.
+func (b *Bed) From(t *testing.T, where string) Image {
+	t.Helper()
+	content := []byte(where)
+	name := "from-" + digest(content)[len("sha256:"):][:12] // fit for a file's
+	return b.assemble(t, Image{
+		Name:    name,
+		Command: []string{"/" + greeter},
+		Says:    "Hello from " + where + "!",
+	}, b.greeterLayer(t), b.fileLayer(t, "from", name, 0o644, content))
+}
+
+func (b *Bed) greeterLayer(t *testing.T) string {
+	t.Helper()
+	program, err := os.ReadFile(b.path(greeter))
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	file, err := os.Create(layer)
-	if err != nil {
-		return err
+	return b.fileLayer(t, greeter, greeter, 0o755, program)
+}
+
+// fileLayer makes a layer, of the given name, of a single file.
+func (b *Bed) fileLayer(t *testing.T, name, layer string, mode int64, content []byte) string {
+	t.Helper()
+	var packed bytes.Buffer
+	w := tar.NewWriter(&packed)
+	if err := add(w, name, mode, content); err != nil {
+		t.Fatal(err)
 	}
-	defer file.Close()
-	w := tar.NewWriter(file)
-	if err := add(w, greeter, 0o755, content); err != nil {
-		return err
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
 	}
-	return w.Close()
+	path := b.path(layer + ".tar")
+	if err := os.WriteFile(path, packed.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func add(w *tar.Writer, name string, mode int64, content []byte) error {

@@ -67,11 +67,14 @@ func settle(dir string) error {
 	if err := configure(); err != nil {
 		return err
 	}
-	for _, arguments := range [][]string{
-		{"link", "set", "lo", "up"},
-		{"address", "add", address + "/32", "dev", "lo"},
-	} {
-		if _, err := Run(exec.Command(ip, arguments...)); err != nil {
+	if err := trustUpstreams(dir); err != nil {
+		return err
+	}
+	if _, err := Run(exec.Command(ip, "link", "set", "lo", "up")); err != nil {
+		return err
+	}
+	for _, address := range []string{address, hubAddress, quayAddress} {
+		if _, err := Run(exec.Command(ip, "address", "add", address+"/32", "dev", "lo")); err != nil {
 			return err
 		}
 	}
@@ -94,7 +97,7 @@ func mountPrivately(memory string) error {
 			return err
 		}
 	}
-	for _, dir := range []string{"/etc/docker", "/etc/containers", "/var/lib/containers"} {
+	for _, dir := range []string{"/etc/docker", "/etc/containers", "/etc/containerd", "/var/lib/containers"} {
 		if err := mount("tmpfs", dir, "mode=0755"); err != nil {
 			return err
 		}

@@ -11,21 +11,29 @@ import (
 	"time"
 )
 
-// process is a server that runs beside a test until the test ends. Then it is
-// told to end, and must do so in its time and with success. What it wrote is
-// shown if the test failed.
+// process is a server that runs beside a test until the test ends, or stops
+// it. Then it is told to end, and must do so in its time and with success. What
+// it wrote is shown if the test failed.
 type process struct {
-	name  string
-	log   string
-	ended chan struct{} // closed when it has ended, with err set
-	err   error
+	name    string
+	log     string
+	running *os.Process
+	grace   time.Duration // within which it ends after it was told to
+	cut     bool          // it knows of no good end: being told to ends it
+	ended   chan struct{} // closed when it has ended, with err set
+	err     error
 }
 
 // start starts a command as a process that ends within the given time of
 // being told to.
 func start(t *testing.T, dir string, grace time.Duration, command *exec.Cmd) *process {
 	t.Helper()
-	p := &process{name: filepath.Base(command.Path), log: filepath.Join(dir, "log"), ended: make(chan struct{})}
+	p := &process{
+		name:  filepath.Base(command.Path),
+		log:   filepath.Join(dir, "log"),
+		grace: grace,
+		ended: make(chan struct{}),
+	}
 	log, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
@@ -35,12 +43,13 @@ func start(t *testing.T, dir string, grace time.Duration, command *exec.Cmd) *pr
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	p.running = command.Process
 	go func() {
 		p.err = command.Wait()
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
-		p.stop(t, command.Process, grace)
+		p.stop(t)
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", p.name, p.tail())
 		}
@@ -48,17 +57,18 @@ func start(t *testing.T, dir string, grace time.Duration, command *exec.Cmd) *pr
 	return p
 }
 
-func (p *process) stop(t *testing.T, running *os.Process, grace time.Duration) {
+func (p *process) stop(t *testing.T) {
+	t.Helper()
 	// The error says that it has ended before: then Wait knows why.
-	_ = running.Signal(syscall.SIGTERM)
+	_ = p.running.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
-		if p.err != nil {
+		if p.err != nil && !p.cut {
 			t.Errorf("%s ended with %v", p.name, p.err)
 		}
-	case <-time.After(grace):
-		t.Errorf("%s still runs %v after SIGTERM", p.name, grace)
-		_ = running.Kill()
+	case <-time.After(p.grace):
+		t.Errorf("%s still runs %v after SIGTERM", p.name, p.grace)
+		_ = p.running.Kill()
 		<-p.ended
 	}
 }

@@ -32,7 +32,7 @@ const (
 
 // StartRegistry starts the built server with an empty store, and returns when
 // it answers and is trusted. It is ended, and must end well, after the test.
-// Settings are further environment variables, NAME=value.
+// Settings are further environment variables, NAME=value, and go before its own.
 func (b *Bed) StartRegistry(t *testing.T, settings ...string) *Registry {
 	t.Helper()
 	dir := b.Folder(t, "registry")
@@ -49,6 +49,7 @@ func (b *Bed) StartRegistry(t *testing.T, settings ...string) *Registry {
 		"ZUUL_REGISTRY_TLS_HOSTS=" + trustedName + "," + untrustedName,
 		"ZUUL_REGISTRY_USERNAME=" + r.Username,
 		"ZUUL_REGISTRY_PASSWORD=" + r.Password,
+		"ZUUL_REGISTRY_UPSTREAMS=none", // there is no network
 	}, settings...)
 	certificate := filepath.Join(dir, "data/tls/cert.pem")
 

@@ -1,10 +1,12 @@
-// Package testbed starts real parts for tests: the built server, a Docker
-// daemon, the containers tools, and images for them to carry. It does so on a
-// machine of the tests' own: a test binary whose TestMain calls Main runs in
-// fresh mount, network and process namespaces, where
+// Package testbed starts real parts for tests: the built server, daemons of
+// Docker and containerd, the containers tools, somebody else's registries, and
+// images for them to carry. It does so on a machine of the tests' own: a test
+// binary whose TestMain calls Main runs in fresh mount, network and process
+// namespaces, where
 //
 //   - the registry has an address that is not loopback, because the container
 //     tools skip the verification of TLS for loopback names;
+//   - docker.io and quay.io are somebody else's registry, started by a test;
 //   - changes to /etc, /var/lib and /run stay inside, and the container tools
 //     find none of the host's settings, images and credentials there;
 //   - a Docker daemon may rewrite the firewall;

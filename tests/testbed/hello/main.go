@@ -1,6 +1,16 @@
-// Hello is the only file of an image that is made from scratch.
+// Hello is the program of the small images. It says where it is from, which
+// is a file beside it, or from scratch if there is nothing else.
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+)
 
-func main() { fmt.Println("Hello from scratch!") }
+func main() {
+	from, err := os.ReadFile("/from")
+	if err != nil {
+		from = []byte("scratch")
+	}
+	fmt.Printf("Hello from %s!\n", from)
+}

@@ -1,0 +1,122 @@
+package clients
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"opendev.org/zuul/zuul-registry/tests/testbed"
+)
+
+// containerd is ctr with a daemon of its own. It has no login: who pushes says
+// it with each push.
+type containerd struct {
+	command
+	user string
+}
+
+func startContainerd(t *testing.T, bed *testbed.Bed) client {
+	daemon := bed.StartContainerd(t)
+	return &containerd{command: newCommand(t, bed.Folder(t, "ctr"), "ctr", "--address", daemon)}
+}
+
+func (c *containerd) login(_ context.Context, _, user, password string) error {
+	c.user = user + ":" + password
+	return nil
+}
+
+func (c *containerd) logout(context.Context, string) error {
+	c.user = ""
+	return nil
+}
+
+func (c *containerd) asksAtLogin() bool { return false }
+
+// load names the image by its digest first, which is all that ctr does for
+// one that has no name in its archive.
+func (c *containerd) load(ctx context.Context, image testbed.Image, ref string) error {
+	if err := c.do(ctx, "images", "import", "--digests", "--base-name", loading, "--no-unpack", image.Archive); err != nil {
+		return err
+	}
+	loaded, err := c.run(ctx, "images", "list", "--quiet", "name~="+loading)
+	if err != nil {
+		return err
+	}
+	if err := c.tag(ctx, loaded, ref); err != nil {
+		return err
+	}
+	return c.remove(ctx, loaded)
+}
+
+const loading = "loading" // the name of an image that is about to be named
+
+func (c *containerd) tag(ctx context.Context, ref, further string) error {
+	return c.do(ctx, "images", "tag", ref, further)
+}
+
+func (c *containerd) push(ctx context.Context, ref string) error {
+	return c.ask(ctx, "push", ref)
+}
+
+func (c *containerd) pull(ctx context.Context, ref string) error {
+	return c.ask(ctx, "pull", ref)
+}
+
+// ask is for what is done with a registry.
+func (c *containerd) ask(ctx context.Context, what, ref string) error {
+	return c.do(ctx, "images", what, "--hosts-dir", testbed.HostsDir, "--user", c.user, ref)
+}
+
+// remove waits until the content is gone, too, so that nothing of it is there
+// for the next pull.
+func (c *containerd) remove(ctx context.Context, ref string) error {
+	return c.do(ctx, "images", "remove", "--sync", ref)
+}
+
+func (c *containerd) id(ctx context.Context, ref string) (string, error) {
+	digest, err := c.digest(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	return c.config(ctx, digest)
+}
+
+// config is the digest of the config of what a digest names: a manifest, or
+// the only one that an index has.
+func (c *containerd) config(ctx context.Context, digest string) (string, error) {
+	content, err := c.run(ctx, "content", "get", digest)
+	if err != nil {
+		return "", err
+	}
+	var manifest struct {
+		imageManifest
+		Manifests []struct{ Digest string }
+	}
+	if err := json.Unmarshal([]byte(content), &manifest); err != nil {
+		return "", fmt.Errorf("%s: %w", digest, err)
+	}
+	if len(manifest.Manifests) == 1 {
+		return c.config(ctx, manifest.Manifests[0].Digest)
+	}
+	return manifest.Config.Digest, nil
+}
+
+func (c *containerd) digest(ctx context.Context, ref string) (string, error) {
+	list, err := c.run(ctx, "images", "list", "name=="+ref)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(list) {
+		// After a line of headings: name, media type, digest and more.
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == ref {
+			return fields[2], nil
+		}
+	}
+	return "", fmt.Errorf("containerd has no %s", ref)
+}
+
+func (c *containerd) use(ctx context.Context, _ testbed.Image, ref string) (string, error) {
+	return c.run(ctx, "run", "--rm", ref, "user")
+}
