@@ -105,6 +105,27 @@ func TestDamagedRecords(t *testing.T) {
 	}
 }
 
+// A damaged body of what was fetched is fetched again.
+func TestDamagedBodies(t *testing.T) {
+	d := drivers["memory"](t)
+	r, n, m := local.New(d), theName(t, namespace.Auto, "org/app"), theManifest(t, artifact)
+	body := "_local/blobs/" + m.Digest.String() + "/data"
+	for _, damage := range []string{"", strings.Repeat("x", len(artifact))} {
+		if err := r.KeepManifest(t.Context(), n, m, oci.Tag{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.FetchedManifest(t.Context(), n, oci.Reference{Digest: m.Digest}); err != nil {
+			t.Error(err)
+		}
+		if err := d.Put(t.Context(), body, strings.NewReader(damage), storage.Durable); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.FetchedManifest(t.Context(), n, oci.Reference{Digest: m.Digest}); !errors.Is(err, oci.ManifestUnknown) {
+			t.Errorf("with %q: %v", damage, err)
+		}
+	}
+}
+
 // What has a source need not be here to be referred to.
 func TestSourcesCompleteManifests(t *testing.T) {
 	r, n := local.New(drivers["memory"](t)), theName(t, namespace.Auto, "org/app")

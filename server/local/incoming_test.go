@@ -181,3 +181,28 @@ func objects(t *testing.T, d storage.Driver, directory string) []string {
 	}
 	return all
 }
+
+// A slow reader goes on when the blob that has come is deleted.
+func TestASlowReaderOutlivesTheBlob(t *testing.T) {
+	onEachDriver(t, func(t *testing.T, d storage.Driver) {
+		r, content := local.New(d), []byte("content")
+		in, n := receive(t, r, content)
+		blob := in.Open(t.Context())
+		from, to := io.Pipe()
+		kept := make(chan error)
+		go func() { kept <- keep(t.Context(), in, from) }()
+		if _, err := to.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, 3)
+		if _, err := io.ReadFull(blob.Content, first); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(to.Close(), <-kept, r.DeleteBlob(t.Context(), n, blob.Digest)); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(blob.Content); err != nil || string(rest) != "tent" {
+			t.Errorf("the rest: %q, %v", rest, err)
+		}
+	})
+}

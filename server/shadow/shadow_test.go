@@ -206,6 +206,44 @@ func TestPushOnTopOfTheUpstream(t *testing.T) {
 	w.gives("org/app", oci.Reference{Digest: child.Digest}, child, false)
 }
 
+// A source that does not answer does not hide the repository that the name shadows.
+func TestSourcesInTrouble(t *testing.T) {
+	w := newWorld(t, 0)
+	layer := w.push(w.there, "org/app", "layer")
+	m := w.tagged(w.there, "org/app", "latest")
+	for d := range map[oci.Digest]bool{layer: true, m.Digest: true} {
+		w.ok(w.kept.KeepSource(t.Context(), "_local", d, name("org/gone").Shadows))
+	}
+	w.let(func(rw http.ResponseWriter, r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "org/gone") && fails(http.StatusBadGateway)(rw, r)
+	})
+	if _, err := w.StatBlob(t.Context(), name("org/app"), layer); err != nil {
+		t.Errorf("StatBlob: %v", err)
+	}
+	if got, err := w.reads(t.Context(), "org/app", layer); err != nil || got != "layer" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	w.gives("org/app", oci.Reference{Digest: m.Digest}, m, false)
+	if _, err := w.reads(t.Context(), "org/gone", oci.SHA256.Sum([]byte("x"))); !errors.Is(err, oci.Unavailable) {
+		t.Errorf("what only it may have: %v", err)
+	}
+}
+
+// A full disk while a source is noted is a fault, and no missing layer.
+func TestSourcesThatCannotBeNoted(t *testing.T) {
+	w := newWorld(t, 0)
+	layer := w.push(w.there, "org/app", "layer")
+	w.store.full = errors.New("no space left")
+	err := w.Pushes().PutManifest(t.Context(), name("org/app"), artifact(t, "x", layer))
+	if _, told := oci.AsError(err); told || err == nil {
+		t.Errorf("PutManifest: %v", err)
+	}
+	_, err = w.Pushes().MountBlob(t.Context(), name("org/app"), name("org/base"), layer)
+	if _, told := oci.AsError(err); told || err == nil {
+		t.Errorf("MountBlob: %v", err)
+	}
+}
+
 // A push does not depend on an upstream.
 func TestPushWithoutTheUpstream(t *testing.T) {
 	w := newWorld(t, 0)

@@ -18,6 +18,7 @@ import (
 	"opendev.org/zuul/zuul-registry/server/namespace"
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/shadow"
+	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/storage/memory"
 	"opendev.org/zuul/zuul-registry/server/upstream"
 )
@@ -26,6 +27,7 @@ import (
 type world struct {
 	*testing.T
 	*shadow.Registry
+	store *disk
 	kept  *local.Registry // behind the shadow
 	there *local.Registry // the upstream's content
 	log   *record
@@ -33,6 +35,19 @@ type world struct {
 	mu     sync.Mutex
 	asked  []string                                      // what the upstream was asked, as "GET manifests"
 	meddle func(http.ResponseWriter, *http.Request) bool // comes before the upstream's answer; true: instead of it
+}
+
+// disk is a store that may be full.
+type disk struct {
+	storage.Driver
+	full error
+}
+
+func (d *disk) Put(ctx context.Context, name string, content io.Reader, durability storage.Durability) error {
+	if d.full != nil {
+		return d.full
+	}
+	return d.Driver.Put(ctx, name, content, durability)
 }
 
 // record is a log that can be read while it is written.
@@ -55,7 +70,8 @@ func (r *record) contains(text string) bool {
 
 func newWorld(t *testing.T, ttl time.Duration) *world {
 	t.Helper()
-	w := &world{T: t, kept: local.New(memory.New()), there: local.New(memory.New()), log: &record{}}
+	store := &disk{Driver: memory.New()}
+	w := &world{T: t, store: store, kept: local.New(store), there: local.New(memory.New()), log: &record{}}
 	quiet := slog.New(slog.DiscardHandler)
 	theirs := api.New(w.there, api.Options{
 		Name:       func(path, _ string) (oci.Name, error) { return oci.ParseName(path) },
