@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
@@ -27,30 +28,20 @@ type Blob struct {
 // it begins to get the blob. BLOB_UNKNOWN if it is not there.
 func (r *Registry) StatBlob(ctx context.Context, repository string, d oci.Digest) (oci.Descriptor, error) {
 	a := about{repository, "blob " + d.String(), oci.BlobUnknown}
-	size, err := r.statBlob(ctx, a, d)
-	if needsGet(err) {
+	return through(ctx, r, a, func(repo *remote.Repository, doc *document) (oci.Descriptor, error) {
+		said, err := repo.Blobs().Resolve(ctx, d.String())
+		if err == nil {
+			return describe(d, said.Size), nil
+		}
+		if doc.header == nil && !isNotOffered(err, http.MethodHead) {
+			return oci.Descriptor{}, err
+		}
 		b, err := r.OpenBlob(ctx, repository, d)
 		if err != nil {
 			return oci.Descriptor{}, err
 		}
 		return b.Descriptor, b.Content.Close()
-	}
-	if err = r.fault(ctx, err, a); err != nil {
-		return oci.Descriptor{}, err
-	}
-	return describe(d, size), nil
-}
-
-func (r *Registry) statBlob(ctx context.Context, a about, d oci.Digest) (int64, error) {
-	repo, doc, err := r.repository(a)
-	if err != nil {
-		return 0, err
-	}
-	said, err := repo.Blobs().Resolve(ctx, d.String())
-	if err != nil && doc.header != nil {
-		return 0, errVague
-	}
-	return said.Size, doc.fault(err)
+	})
 }
 
 // describe leaves out what type the upstream calls a blob: that is for manifests to

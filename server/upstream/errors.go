@@ -53,6 +53,8 @@ func (r *Registry) fault(ctx context.Context, err error, a about) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case isTold(err):
+		return err
 	case isAbsent(err):
 		return &oci.Error{Code: a.unknown, Cause: forLog(err),
 			Message: fmt.Sprintf("%s/%s has no %s", r.namespace, a.repository, a.what)}
@@ -88,13 +90,20 @@ func forLog(err error) error {
 	return errors.New(urlQuery.ReplaceAllString(urlUser.ReplaceAllString(text, "$1"), "$1"))
 }
 
-// fault is what to say about an error of oras': if the answer was a good one, then
-// oras could make nothing of it.
-func (d *document) fault(err error) error {
-	if err == nil || d.header == nil || errors.Is(err, errdef.ErrTooManyPages) {
+// explain is what an error means that oras made of a good answer: it could make
+// nothing of it, unless we have said more already.
+func (d *document) explain(err error) error {
+	var said *complaint
+	if err == nil || isTold(err) || errors.As(err, &said) || d.header == nil || errors.Is(err, errdef.ErrTooManyPages) {
 		return err
 	}
 	return &complaint{"answers with something that a registry does not say", err}
+}
+
+// isTold says whether an error has come this way before.
+func isTold(err error) bool {
+	_, told := oci.AsError(err)
+	return told
 }
 
 // isAbsent says whether the upstream does not have what it was asked for.
@@ -125,17 +134,11 @@ func isAbsent(err error) bool {
 	return false
 }
 
-// errVague is a good answer to HEAD that does not say enough.
-var errVague = errors.New("the answer does not say enough")
-
-// needsGet says whether HEAD leaves open what GET would tell: the upstream does not
-// know HEAD, or has no body to say what was wrong.
-func needsGet(err error) bool {
+// isNotOffered says whether an upstream knows nothing of a method, or of what was
+// asked by it.
+func isNotOffered(err error, method string) bool {
 	var refusal *errcode.ErrorResponse
-	if errors.Is(err, errVague) {
-		return true
-	}
-	if !errors.As(err, &refusal) || refusal.Method != http.MethodHead {
+	if !errors.As(err, &refusal) || refusal.Method != method {
 		return false
 	}
 	switch refusal.StatusCode {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/registry/remote/errcode"
+	"oras.land/oras-go/v2/registry/remote"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
@@ -18,36 +18,25 @@ import (
 // the specification is left out. NAME_UNKNOWN if the repository is not there.
 func (r *Registry) Tags(ctx context.Context, repository string) ([]oci.Tag, error) {
 	a := about{repository, "tags", oci.NameUnknown}
-	tags, err := r.tags(ctx, a)
-	return tags, r.fault(ctx, err, a)
-}
-
-func (r *Registry) tags(ctx context.Context, a about) ([]oci.Tag, error) {
-	repo, doc, err := r.repository(a)
-	if err != nil {
-		return nil, err
-	}
-	var all []oci.Tag
-	begun := map[string]bool{} // by the first entries of pages
-	err = repo.Tags(ctx, "", func(page []string) error {
-		if len(page) > 0 {
-			if begun[page[0]] {
-				return &complaint{words: "has a list of tags that leads in a circle"}
+	return through(ctx, r, a, func(repo *remote.Repository, _ *document) (all []oci.Tag, err error) {
+		begun := map[string]bool{} // by the first entries of pages
+		err = repo.Tags(ctx, "", func(page []string) error {
+			if len(page) > 0 {
+				if begun[page[0]] {
+					return &complaint{words: "has a list of tags that leads in a circle"}
+				}
+				begun[page[0]] = true
 			}
-			begun[page[0]] = true
-		}
-		for _, text := range page {
-			if tag, err := oci.ParseTag(text); err == nil {
-				all = append(all, tag)
+			for _, text := range page {
+				if tag, err := oci.ParseTag(text); err == nil {
+					all = append(all, tag)
+				}
 			}
-		}
-		return nil
+			return nil
+		})
+		slices.SortFunc(all, func(a, b oci.Tag) int { return cmp.Compare(a.String(), b.String()) })
+		return slices.Compact(all), err
 	})
-	if err != nil {
-		return nil, doc.fault(err)
-	}
-	slices.SortFunc(all, func(a, b oci.Tag) int { return cmp.Compare(a.String(), b.String()) })
-	return slices.Compact(all), nil
 }
 
 // Referrers lists the manifests whose subject is a digest, in the order of their
@@ -55,52 +44,29 @@ func (r *Registry) tags(ctx context.Context, a about) ([]oci.Tag, error) {
 // is left out. There need be none, nor the repository.
 func (r *Registry) Referrers(ctx context.Context, repository string, subject oci.Digest) ([]oci.Descriptor, error) {
 	a := about{repository, "referrers of " + subject.String(), oci.NameUnknown}
-	referrers, err := r.referrers(ctx, a, subject)
-	if err = r.fault(ctx, err, a); errors.Is(err, oci.NameUnknown) {
+	referrers, err := through(ctx, r, a, func(repo *remote.Repository, _ *document) (all []oci.Descriptor, err error) {
+		collect := func() error {
+			all = nil
+			return repo.Referrers(ctx, ocispec.Descriptor{Digest: digest.Digest(subject.String())}, "", func(page []ocispec.Descriptor) error {
+				for _, d := range page {
+					if d, ok := descriptor(d); ok {
+						all = append(all, d)
+					}
+				}
+				return nil
+			})
+		}
+		// Of answers that mean that there is no such API, oras knows 404.
+		if err = collect(); isNotOffered(err, http.MethodGet) && repo.SetReferrersCapability(false) == nil {
+			err = collect()
+		}
+		slices.SortStableFunc(all, func(a, b oci.Descriptor) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
+		return slices.CompactFunc(all, func(a, b oci.Descriptor) bool { return a.Digest == b.Digest }), err
+	})
+	if errors.Is(err, oci.NameUnknown) {
 		return nil, nil
 	}
 	return referrers, err
-}
-
-func (r *Registry) referrers(ctx context.Context, a about, subject oci.Digest) ([]oci.Descriptor, error) {
-	repo, doc, err := r.repository(a)
-	if err != nil {
-		return nil, err
-	}
-	var all []oci.Descriptor
-	collect := func() error {
-		all = nil
-		return repo.Referrers(ctx, ocispec.Descriptor{Digest: digest.Digest(subject.String())}, "", func(page []ocispec.Descriptor) error {
-			for _, d := range page {
-				if d, ok := descriptor(d); ok {
-					all = append(all, d)
-				}
-			}
-			return nil
-		})
-	}
-	if err = collect(); lacksReferrers(err) && repo.SetReferrersCapability(false) == nil {
-		err = collect()
-	}
-	if err != nil {
-		return nil, doc.fault(err)
-	}
-	slices.SortStableFunc(all, func(a, b oci.Descriptor) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
-	return slices.CompactFunc(all, func(a, b oci.Descriptor) bool { return a.Digest == b.Digest }), nil
-}
-
-// lacksReferrers says whether an upstream has no referrers API, where it does not
-// answer 404 to it, which oras knows.
-func lacksReferrers(err error) bool {
-	var refusal *errcode.ErrorResponse
-	if !errors.As(err, &refusal) {
-		return false
-	}
-	switch refusal.StatusCode {
-	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return true
-	}
-	return false
 }
 
 // descriptor is ours for oras'. There is none for one that is malformed.

@@ -8,6 +8,7 @@
 package upstream
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -99,18 +100,23 @@ const (
 	pageSize = 1000
 )
 
-// repository is oras' view of a repository, and the client through which it asks.
-// The operation that it is for uses it alone.
-func (r *Registry) repository(a about) (*remote.Repository, *document, error) {
+// through does something with oras' view of a repository, and the client through
+// which that asks.
+func through[V any](ctx context.Context, r *Registry, a about, do func(*remote.Repository, *document) (V, error)) (V, error) {
+	var none V
 	ref, err := r.reference(a)
 	if err != nil {
-		return nil, nil, err
+		return none, r.fault(ctx, err, a)
 	}
 	d := &document{client: r.authorized(), timeout: r.timeout, left: maxListing}
-	return &remote.Repository{
+	v, err := do(&remote.Repository{
 		Client: d, Reference: ref, PlainHTTP: r.plain,
 		TagListPageSize: pageSize, TagListMaxPages: maxPages, ReferrerListMaxPages: maxPages,
-	}, d, nil
+	}, d)
+	if err != nil {
+		return none, r.fault(ctx, d.explain(err), a)
+	}
+	return v, nil
 }
 
 // reference is a repository's address. A name that no registry can have is not
