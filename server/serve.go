@@ -45,7 +45,7 @@ func (p *program) serve(ctx context.Context) (err error) {
 	for i, l := range listeners {
 		s.open(l, handlers[i])
 		log.Info("serving", "address", l.Addr().String(), "pushes", i == len(listeners)-1,
-			"tls", c.TLS, "storage", c.Storage, "root", c.StorageRoot, "version", version)
+			"tls", c.TLS, "storage", c.Storage, "root", c.StorageRoot, "namespacing", c.Namespacing, "upstreams", c.Upstreams, "version", version)
 	}
 	return s.run(ctx)
 }

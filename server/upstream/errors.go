@@ -168,7 +168,7 @@ func (r *Registry) logRefusal(ctx context.Context, err error, a about) {
 			hint = fmt.Sprintf("if it is there, it needs other credentials for %q than ZUUL_REGISTRY_UPSTREAM_AUTH_FILE has", key)
 		}
 	}
-	r.log.WarnContext(ctx, "upstream refuses", "namespace", r.namespace, "repository", a.repository, "wanted", a.what,
+	r.log.WarnContext(ctx, "upstream refuses", "name", r.namespace+"/"+a.repository, "wanted", a.what,
 		"hint", hint, "error", forLog(err))
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -75,13 +76,27 @@ func newInstallation(root string, settings map[string]string) (installation, err
 	return installation{address: address, root: root, settings: all}, nil
 }
 
-// freeAddress is host:port of where nobody listens now.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// The ports of servers. They are not those that the kernel gives to whoever asks
+// for any: one of these could go to a connection before its server has it.
+const firstPort, ports = 10_000, 20_000
+
+// beginning is where the search begins, since other tests may search as well, and
+// tried is how many ports were tried from there on.
+var (
+	beginning = rand.Int64N(ports)
+	tried     atomic.Int64
+)
+
+// freeAddress is host:port of where nobody listens, each time another one.
+func freeAddress() (address string, err error) {
+	for range 100 {
+		address = fmt.Sprintf("127.0.0.1:%d", firstPort+(beginning+tried.Add(1))%ports)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", address); err == nil {
+			return address, listener.Close()
+		}
 	}
-	return listener.Addr().String(), listener.Close()
+	return "", err
 }
 
 // server is a running registry.
