@@ -49,10 +49,14 @@ func (i *Incoming) Keep(ctx context.Context, content io.Reader, giveUp func()) e
 	return errors.Join(err, i.upload.Cancel(ctx)) // which does nothing after Commit
 }
 
-// End tells readers that all is here, or why it never will be.
+// End tells readers that all is here, or why it never will be. After the first time
+// it does nothing.
 func (i *Incoming) End(err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.done {
+		return
+	}
 	i.parts = []storage.Part{{Name: blobName(i.name.Area, i.blob.Digest), Size: i.blob.Size}}
 	i.size, i.done, i.err = i.blob.Size, true, err
 	close(i.changed)

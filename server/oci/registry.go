@@ -12,7 +12,8 @@ import (
 // Names, digests and references that are well formed but not there are
 // BLOB_UNKNOWN, MANIFEST_UNKNOWN, NAME_UNKNOWN or BLOB_UPLOAD_UNKNOWN. Any method
 // may be UNAUTHORIZED or DENIED, and UNAVAILABLE where the answer depends on
-// somebody else's registry. Errors that are not an Error are faults of the server.
+// somebody else's registry. Errors that are not an Error, nor that of the context, are
+// faults of the server.
 type Registry interface {
 	Blobs
 	Uploads
@@ -41,7 +42,8 @@ type Blob struct {
 	Content io.ReadSeekCloser
 	// Verify is set for a blob that is still arriving. It waits until all of it is
 	// here; its error says that the content is not the digest's, or will never be
-	// whole. No answer that was made of the content may end well before that.
+	// whole. No answer that was made of the content may end well before that. It may
+	// be called more than once.
 	Verify func(context.Context) error
 }
 

@@ -94,6 +94,7 @@ func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, pl
 		c.end(nil, errors.Join(err, theirs.Content.Close()))
 		return
 	}
+	defer incoming.End(errors.New("the transfer broke off")) // were it to panic
 	c.begin(incoming)
 	err = errors.Join(incoming.Keep(ctx, theirs.Content, giveUp), theirs.Content.Close())
 	c.end(nil, nil) // before anybody is told, and asks again

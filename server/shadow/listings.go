@@ -64,6 +64,10 @@ func (u united[V]) list(ctx context.Context, r *Registry, name oci.Name, after s
 		ours, err, more := next()
 		if err == nil || isMiss(err) {
 			theirs, missing = u.theirs(ctx, r, p)
+			if missing != nil && !isMiss(missing) && !errors.Is(missing, oci.Unavailable) {
+				yield(ours, missing)
+				return
+			}
 			theirs = slices.DeleteFunc(slices.Clone(theirs), func(v V) bool { return u.key(v) <= after })
 		}
 		if isMiss(err) { // nothing was pushed: what there is, the upstream says
