@@ -88,15 +88,25 @@ var (
 )
 
 // freeAddress is host:port of where nobody listens, each time another one.
-func freeAddress() (address string, err error) {
+func freeAddress() (string, error) {
+	syscall.ForkLock.RLock() // else a program that is just started has the port, too, for a moment
+	defer syscall.ForkLock.RUnlock()
+	listener, err := listen()
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// listen takes a free port.
+func listen() (listener net.Listener, err error) {
 	for range 100 {
-		address = fmt.Sprintf("127.0.0.1:%d", firstPort+(beginning+tried.Add(1))%ports)
-		var listener net.Listener
-		if listener, err = net.Listen("tcp", address); err == nil {
-			return address, listener.Close()
+		listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+(beginning+tried.Add(1))%ports))
+		if err == nil {
+			return listener, nil
 		}
 	}
-	return "", err
+	return nil, err
 }
 
 // server is a running registry.

@@ -48,7 +48,7 @@ type shelf struct {
 // newUpstream starts an upstream on 127.0.0.1, without TLS.
 func newUpstream(t *testing.T) *upstream {
 	t.Helper()
-	u := makeUpstream(t, "127.0.0.1:0")
+	u := makeUpstream(t)
 	u.server.Start()
 	return u
 }
@@ -57,19 +57,21 @@ func newUpstream(t *testing.T) *upstream {
 // not told to.
 func newSecureUpstream(t *testing.T) *upstream {
 	t.Helper()
-	u := makeUpstream(t, "127.0.0.1:0")
+	u := makeUpstream(t)
 	u.server.StartTLS()
 	return u
 }
 
-func makeUpstream(t *testing.T, address string) *upstream {
+// makeUpstream makes one that is not started. When it is down, nobody else is to
+// be found at its address.
+func makeUpstream(t *testing.T) *upstream {
 	t.Helper()
-	u := &upstream{t: t, shelves: map[string]*shelf{}, faults: map[callKind]fault{}}
-	u.server = httptest.NewUnstartedServer(u)
-	listener, err := net.Listen("tcp", address)
+	listener, err := listen()
 	if err != nil {
 		t.Fatal(err)
 	}
+	u := &upstream{t: t, shelves: map[string]*shelf{}, faults: map[callKind]fault{}}
+	u.server = httptest.NewUnstartedServer(u)
 	_ = u.server.Listener.Close()
 	u.server.Listener = listener
 	u.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that do not trust it
