@@ -67,22 +67,36 @@ type batch struct {
 	begun bool
 }
 
-func (b *batch) Read(p []byte) (int, error) {
-	for len(b.rest) == 0 {
-		if b.current.err != nil {
-			return 0, b.current.err
+// Read fills p as far as it can: large writes cost less, and so do the reads of
+// what they have written.
+func (b *batch) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(b.rest) == 0 && !b.next() {
+			break
 		}
-		if b.begun && len(b.pieces) == 0 {
-			return 0, io.EOF
-		}
-		b.recycle()
-		b.current = <-b.pieces
-		b.rest = (*b.current.buffer)[:b.current.n]
+		copied := copy(p[n:], b.rest)
+		b.rest = b.rest[copied:]
+		n += copied
+		b.begun = b.begun || copied > 0
 	}
-	b.begun = true
-	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
-	return n, nil
+	switch {
+	case n > 0:
+		return n, nil
+	case b.current.err != nil:
+		return 0, b.current.err
+	}
+	return 0, io.EOF
+}
+
+// next goes on to the next piece, if there is one.
+func (b *batch) next() bool {
+	if b.current.err != nil || b.begun && len(b.pieces) == 0 {
+		return false
+	}
+	b.recycle()
+	b.current = <-b.pieces
+	b.rest = (*b.current.buffer)[:b.current.n]
+	return true
 }
 
 func (a *ahead) recycle() {
