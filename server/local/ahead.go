@@ -1,6 +1,7 @@
 package local
 
 import (
+	"fmt"
 	"io"
 	"sync"
 )
@@ -43,7 +44,7 @@ func (a *ahead) read(content io.Reader) {
 	defer close(a.pieces)
 	for {
 		b := buffers.Get().(*[]byte)
-		n, err := content.Read(*b)
+		n, err := readPiece(content, *b)
 		select {
 		case a.pieces <- piece{b, n, err}:
 		case <-a.quit:
@@ -53,6 +54,17 @@ func (a *ahead) read(content io.Reader) {
 			return
 		}
 	}
+}
+
+// readPiece makes a panic an error: on a goroutine of its own it would end the
+// process.
+func readPiece(content io.Reader, p []byte) (n int, err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			n, err = 0, fmt.Errorf("panic: %v", panicked)
+		}
+	}()
+	return content.Read(p)
 }
 
 // ended says that the stream has, well or not, and all of it was given out.

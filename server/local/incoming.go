@@ -96,6 +96,9 @@ func (i *Incoming) await(ctx context.Context, offset int64) (parts []storage.Par
 		i.mu.Lock()
 		parts, size, changed, done, err := i.parts, i.size, i.changed, i.done, i.err
 		i.mu.Unlock()
+		if err := ctx.Err(); err != nil {
+			return nil, 0, err
+		}
 		if done || size > offset {
 			return parts, size, err
 		}
@@ -108,16 +111,22 @@ func (i *Incoming) await(ctx context.Context, offset int64) (parts []storage.Par
 }
 
 // Open opens the blob: a Read waits for what has not come yet, as long as ctx is
-// not done, and fails if it never will. The caller closes the Content.
+// not done, and fails if it never will. The caller closes the Content, and may do so
+// beside a Read: http.ServeContent leaves one behind when it sends several ranges and
+// the client goes.
 func (i *Incoming) Open(ctx context.Context) oci.Blob {
-	return oci.Blob{Descriptor: i.blob, Content: &arrival{incoming: i, ctx: ctx}, Verify: i.Wait}
+	ctx, leave := context.WithCancel(ctx)
+	return oci.Blob{Descriptor: i.blob, Content: &arrival{incoming: i, ctx: ctx, leave: leave}, Verify: i.Wait}
 }
 
 // arrival is a reader of an Incoming.
 type arrival struct {
 	incoming *Incoming
 	ctx      context.Context // of the one request that reads
-	offset   int64           // in the blob
+	leave    func()          // ends ctx
+
+	mu     sync.Mutex
+	offset int64 // in the blob
 
 	file  io.ReadSeekCloser // a part that is open, or the blob
 	begin int64             // of the file in the blob
@@ -127,6 +136,8 @@ type arrival struct {
 // Read goes on in the file that is open as long as there is something in it: the
 // part may grow, and become the blob, and be deleted meanwhile.
 func (a *arrival) Read(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.offset >= a.incoming.blob.Size {
 		return 0, io.EOF
 	}
@@ -179,7 +190,7 @@ func (a *arrival) open(parts []storage.Part) error {
 		}
 		f, _, err := a.incoming.registry.driver.Open(a.ctx, part.Name)
 		if err == nil {
-			err = a.Close()
+			err = a.drop()
 			a.file, a.begin, a.at = f, begin, 0
 		}
 		return err
@@ -188,6 +199,8 @@ func (a *arrival) open(parts []storage.Part) error {
 }
 
 func (a *arrival) Seek(offset int64, whence int) (int64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch whence {
 	case io.SeekCurrent:
 		offset += a.offset
@@ -201,7 +214,15 @@ func (a *arrival) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
+// Close has a Read return that waits, and those after it.
 func (a *arrival) Close() error {
+	a.leave()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.drop()
+}
+
+func (a *arrival) drop() error {
 	if a.file == nil {
 		return nil
 	}

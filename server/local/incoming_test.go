@@ -206,3 +206,45 @@ func TestASlowReaderOutlivesTheBlob(t *testing.T) {
 		}
 	})
 }
+
+// Closing has a Read return that waits for what has not come.
+func TestCloseBesideARead(t *testing.T) {
+	onEachDriver(t, func(t *testing.T, d storage.Driver) {
+		in, _ := receive(t, local.New(d), []byte("content"))
+		from, to := io.Pipe()
+		kept := make(chan error)
+		go func() { kept <- keep(t.Context(), in, from) }()
+		blob := in.Open(t.Context())
+		if _, err := to.Write([]byte("con")); err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan error)
+		go func() {
+			_, err := io.ReadAll(blob.Content)
+			read <- err
+		}()
+		if err := blob.Content.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-read; !errors.Is(err, context.Canceled) {
+			t.Errorf("Read: %v", err)
+		}
+		if _, err := to.Write([]byte("tent")); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(to.Close(), <-kept); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type slip struct{}
+
+func (slip) Read([]byte) (int, error) { panic("a slip") }
+
+func TestAPanicWhileItArrives(t *testing.T) {
+	in, _ := receive(t, local.New(drivers["memory"](t)), []byte("content"))
+	if err := keep(t.Context(), in, slip{}); err == nil {
+		t.Error("it was kept")
+	}
+}

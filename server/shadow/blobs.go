@@ -78,12 +78,12 @@ func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, pl
 		return
 	}
 	begin := time.Now()
-	ctx, giveUp := context.WithCancel(ctx)
+	fetching, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	var from oci.PublicName
 	theirs, err := ask(ctx, r, places, d.String(), miss, func(p place) (upstream.Blob, error) {
 		from = p.name
-		return p.OpenBlob(ctx, p.name.Repository, d)
+		return p.OpenBlob(fetching, p.name.Repository, d)
 	})
 	if err != nil {
 		c.end(nil, err)

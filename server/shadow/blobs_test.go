@@ -123,6 +123,20 @@ func TestWrongBytes(t *testing.T) {
 	}
 }
 
+// A disk that is full while a blob comes is our fault, and in the log as such.
+func TestABlobThatCannotBeKept(t *testing.T) {
+	w := newWorld(t, 0)
+	d := w.push(w.there, "org/app", "content")
+	w.store.full = errors.New("no space left")
+	if got, err := w.reads(t.Context(), "org/app", d); !errors.Is(err, w.store.full) {
+		t.Errorf("read %q, %v", got, err)
+	}
+	w.Close()
+	if !w.log.contains("a blob cannot be kept") || w.log.contains("upstream fails") {
+		t.Error("the log blames somebody else")
+	}
+}
+
 // Closing ends transfers, for which nothing stays half-written.
 func TestCloseEndsTransfers(t *testing.T) {
 	w := newWorld(t, 0)

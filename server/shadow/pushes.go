@@ -24,10 +24,10 @@ func (r *Registry) MountBlob(ctx context.Context, name, from oci.Name, d oci.Dig
 		return b, err
 	}
 	var there oci.Descriptor
-	found, fault := r.find(ctx, name, p, []oci.Descriptor{{Digest: d}}, func(ctx context.Context, d oci.Digest) (err error) {
+	found, fault := r.find(ctx, name, p, []wanted{{d, func(ctx context.Context) (err error) {
 		there, err = p.StatBlob(ctx, p.name.Repository, d)
 		return err
-	})
+	}}})
 	switch {
 	case fault != nil:
 		return b, fault
@@ -44,44 +44,54 @@ func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifes
 		if err != nil {
 			return err
 		}
-		_, inBlobs := r.find(ctx, name, p, missing.Blobs, func(ctx context.Context, d oci.Digest) error {
-			_, err := p.StatBlob(ctx, p.name.Repository, d)
-			return err
-		})
-		_, inManifests := r.find(ctx, name, p, missing.Manifests, func(ctx context.Context, d oci.Digest) error {
-			_, err := p.StatManifest(ctx, p.name.Repository, oci.Reference{Digest: d})
-			return err
-		})
-		if err := errors.Join(inBlobs, inManifests); err != nil {
+		var all []wanted
+		for _, d := range missing.Blobs {
+			all = append(all, wanted{d.Digest, func(ctx context.Context) error {
+				_, err := p.StatBlob(ctx, p.name.Repository, d.Digest)
+				return err
+			}})
+		}
+		for _, d := range missing.Manifests {
+			all = append(all, wanted{d.Digest, func(ctx context.Context) error {
+				_, err := p.StatManifest(ctx, p.name.Repository, oci.Reference{Digest: d.Digest})
+				return err
+			}})
+		}
+		if _, err := r.find(ctx, name, p, all); err != nil {
 			return err
 		}
 	}
 	return r.Registry.PutManifest(ctx, name, m, tags...)
 }
 
+// wanted is something that a push refers to, and how to look for it.
+type wanted struct {
+	digest oci.Digest
+	look   func(context.Context) error
+}
+
 // find looks for what is not here, notes where it is found, and says whether all of
 // it was. An error is one of the store.
-func (r *Registry) find(ctx context.Context, name oci.Name, p place, missing []oci.Descriptor,
-	look func(context.Context, oci.Digest) error) (found bool, err error) {
+func (r *Registry) find(ctx context.Context, name oci.Name, p place, all []wanted) (found bool, err error) {
 	const atOnce = 8
 	looking, stop := context.WithTimeout(ctx, pushPatience)
 	defer stop()
-	errs := make([]error, len(missing))
+	errs := make([]error, len(all))
 	turns := make(chan struct{}, atOnce)
-	var all sync.WaitGroup
-	for i, d := range missing {
+	var doing sync.WaitGroup
+	for i, one := range all {
 		turns <- struct{}{}
-		all.Go(func() {
+		doing.Go(func() {
 			defer func() { <-turns }()
-			if errs[i] = look(looking, d.Digest); errs[i] == nil {
-				errs[i] = r.local.KeepSource(ctx, name.Area, d.Digest, p.name)
+			if errs[i] = one.look(looking); errs[i] == nil {
+				errs[i] = r.local.KeepSource(ctx, name.Area, one.digest, p.name)
 			}
 			if errs[i] != nil {
 				stop() // the others cannot make up for it
 			}
 		})
 	}
-	all.Wait()
+	doing.Wait()
 	return r.judge(ctx, p, errs)
 }
 

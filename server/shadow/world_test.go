@@ -50,6 +50,13 @@ func (d *disk) Put(ctx context.Context, name string, content io.Reader, durabili
 	return d.Driver.Put(ctx, name, content, durability)
 }
 
+func (d *disk) Append(ctx context.Context, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, error) {
+	if d.full != nil {
+		return parts, d.full
+	}
+	return d.Driver.Append(ctx, directory, parts, content)
+}
+
 // record is a log that can be read while it is written.
 type record struct {
 	mu   sync.Mutex

@@ -47,7 +47,10 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 		{"https://a.example/x", "https://169.254.169.254/y", false, errAstray, false},
 		{"https://a.example/x", "https://127.0.0.1/y", false, errAstray, false},
 		{"https://a.example/x", "https://localhost/y", false, errAstray, false},
+		{"https://a.example/x", "https://localhost./y", false, errAstray, false},
 		{"https://a.example/x", "https://[fd00::1]/y", false, errAstray, false},
+		{"https://a.example/x", "https://[::ffff:0.0.0.0]/y", false, errAstray, false},
+		{"https://a.example/x", "https://100.100.100.200/y", false, errAstray, false},
 		{"https://a.example/x", "https://8.8.8.8/y", false, nil, false},
 		{"http://127.0.0.1:1/x", "http://127.0.0.1:2/y", false, nil, false},
 	} {

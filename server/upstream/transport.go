@@ -83,15 +83,22 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// sharedAddresses are those of carriers (RFC 6598), which clouds use for services
+// of their own.
+var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
+
 // isInternal says whether a URL has an address that is of no use to the world.
 // Names may lead there as well: what they resolve to is the business of the site's
 // own DNS.
 func isInternal(u *url.URL) bool {
-	if strings.EqualFold(u.Hostname(), "localhost") {
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return err == nil && (ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast())
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap() // of ::ffff:127.0.0.1
+	return err == nil && (ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() ||
+		sharedAddresses.Contains(ip))
 }
 
 // origin is a URL's scheme, host and port, in one spelling.
