@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -78,6 +79,12 @@ func openLocal(store storage.Driver, mode namespace.Mode) *local.Registry {
 
 func openUpstreams(c config.Config, log *slog.Logger) (upstream.Registries, error) {
 	o := upstream.Options{URLs: c.Upstreams, Timeout: c.UpstreamTimeout, UserAgent: "zuul-registry/" + version, Log: log}
+	for registry := range c.Upstreams {
+		if !c.Namespacing.Names(registry) {
+			return nil, wrong("UPSTREAMS", c.Upstreams.String(),
+				fmt.Errorf("no name is of %s, which has neither a dot nor a port and is not localhost, unless NAMESPACING is path", registry))
+		}
+	}
 	var err error
 	if c.UpstreamAuthFile != "" {
 		if o.Credentials, err = upstream.OpenCredentials(c.UpstreamAuthFile, log); err != nil {

@@ -69,6 +69,9 @@ func (m Mode) Name(path, ns string) (oci.Name, error) {
 	return name, nil
 }
 
+// Names says whether names can be of a registry.
+func (m Mode) Names(registry string) bool { return m == Path || looksLikeHost(registry) }
+
 // meant is the repository that the rest of the world would understand; zero if
 // the mode wants a namespace and there is none.
 func (m Mode) meant(path, ns string) oci.PublicName {

@@ -96,6 +96,21 @@ func TestNameRefuses(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	for registry, want := range map[string]map[namespace.Mode]bool{
+		"quay.io":       {namespace.Auto: true, namespace.Path: true, namespace.None: true},
+		"localhost":     {namespace.Auto: true, namespace.Path: true, namespace.None: true},
+		"registry:5000": {namespace.Auto: true, namespace.Path: true, namespace.None: true},
+		"org":           {namespace.Auto: false, namespace.Path: true, namespace.None: false},
+	} {
+		for mode, want := range want {
+			if got := mode.Names(registry); got != want {
+				t.Errorf("%s: names of %s: %t, want %t", mode, registry, got, want)
+			}
+		}
+	}
+}
+
 // The canonical spelling, as the catalog has it, means the same repository, and
 // no two repositories share one.
 func FuzzName(f *testing.F) {

@@ -27,6 +27,7 @@ func TestShadowSettings(t *testing.T) {
 		{"UPSTREAMS", "docker.io=https://"},
 		{"UPSTREAMS", "docker.io=https://one.example,docker.io=https://two.example"},
 		{"UPSTREAMS", "none,docker.io=https://registry-1.docker.io"},
+		{"UPSTREAMS", "org=https://quay.io"},
 		{"UPSTREAM_TAG_TTL", "-1s"},
 		{"UPSTREAM_TAG_TTL", "soon"},
 		{"UPSTREAM_TIMEOUT", "0"},
