@@ -39,8 +39,8 @@ func (r *Registry) Receive(ctx context.Context, name oci.Name, announced oci.Des
 }
 
 // Keep stores the content and makes it the blob; DIGEST_INVALID if it is another
-// one. On an error, what was stored is freed. Readers wait for End. If it is the
-// store that fails, giveUp is called, which ends a Read of the content.
+// one. On an error, what was stored is freed. Readers wait for End. When storing
+// fails, giveUp is called, which has to end a Read of the content.
 func (i *Incoming) Keep(ctx context.Context, content io.Reader, giveUp func()) error {
 	err := i.store(ctx, content, giveUp)
 	if err == nil {
