@@ -12,6 +12,7 @@ import (
 	"opendev.org/zuul/zuul-registry/server/local"
 	"opendev.org/zuul/zuul-registry/server/namespace"
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/peer"
 	"opendev.org/zuul/zuul-registry/server/shadow"
 	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/token"
@@ -95,7 +96,7 @@ func openUpstreams(c config.Config, log *slog.Logger) (upstream.Registries, erro
 		}
 	}
 	if c.UpstreamCAFile != "" {
-		if o.Authorities, err = upstream.OpenAuthorities(c.UpstreamCAFile); err != nil {
+		if o.Authorities, err = peer.OpenAuthorities(c.UpstreamCAFile); err != nil {
 			return nil, wrong("UPSTREAM_CA_FILE", c.UpstreamCAFile, err)
 		}
 	}

@@ -19,7 +19,8 @@ var floors = map[string]int{
 	"oci": 0, "registrytest": 0, "reload": 0,
 	"namespace": 1,
 	"storage":   1, "storage/filesystem": 1, "storage/memory": 1, "storage/storagetest": 1, "certificate": 1,
-	"local": 2, "upstream": 2,
+	"peer":  1,
+	"local": 2, "upstream": 2, "transfer": 2,
 	"access": 3, "shadow": 3,
 	"api": 4, "token": 4, "web": 4,
 	"config": 5, ".": 5,
@@ -38,6 +39,7 @@ var allowed = map[string][]string{
 var strangers = map[string][]string{
 	"storage":            {"oci"},
 	"storage/filesystem": {"oci"},
+	"transfer":           {"storage", "storage/filesystem", "storage/memory"},
 	"shadow":             {"storage", "storage/filesystem", "storage/memory"},
 }
 

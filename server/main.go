@@ -31,18 +31,29 @@ type program struct {
 // command is what the first argument names.
 type command struct {
 	name, does string
-	run        func(p *program, ctx context.Context) error
+	run        func(p *program, ctx context.Context, args []string) error
 }
 
 func commands() []command {
 	return []command{
-		{"serve", "run the registry (what is done without a command)", (*program).serve},
-		{"check", "read the whole store and print each fault", (*program).check},
-		{"certificate", "write a self-signed certificate and key, unless they exist", (*program).certificate},
-		{"config", "print every variable with its meaning, its default and the value in force", (*program).config},
-		{"health", "ask the registry running here whether it is well", (*program).health},
-		{"version", "print the version", (*program).version},
-		{"help", "print this", (*program).help},
+		{"serve", "run the registry (what is done without a command)", alone((*program).serve)},
+		{"check", "read the whole store and print each fault", alone((*program).check)},
+		{"certificate", "write a self-signed certificate and key, unless they exist", alone((*program).certificate)},
+		{"copy", "copy images from registry to registry: SRC DST [SRC DST]...", (*program).copy},
+		{"config", "print every variable with its meaning, its default and the value in force", alone((*program).config)},
+		{"health", "ask the registry running here whether it is well", alone((*program).health)},
+		{"version", "print the version", alone((*program).version)},
+		{"help", "print this", alone((*program).help)},
+	}
+}
+
+// alone is a command that stands alone.
+func alone(run func(*program, context.Context) error) func(*program, context.Context, []string) error {
+	return func(p *program, ctx context.Context, args []string) error {
+		if len(args) > 0 {
+			return usageError{errors.New("this command takes no arguments: settings are environment variables")}
+		}
+		return run(p, ctx)
 	}
 }
 
@@ -95,13 +106,9 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 		name = "version"
 	}
 	for _, c := range commands() {
-		if c.name != name {
-			continue
+		if c.name == name {
+			return c.run(p, ctx, args[min(1, len(args)):])
 		}
-		if len(args) > 1 {
-			return usageError{fmt.Errorf("%s takes no arguments: settings are environment variables", name)}
-		}
-		return c.run(p, ctx)
 	}
 	return usageError{fmt.Errorf("%q is no command: \"zuul-registry help\" lists them", name)}
 }

@@ -77,6 +77,8 @@ func TestExitCodes(t *testing.T) {
 		{"certificate", at(), []string{"certificate"}, exitDone, "written"},
 		{"no such command", nil, []string{"server"}, exitUsage, "help"},
 		{"an argument", nil, []string{"serve", "--port=1"}, exitUsage, "environment variables"},
+		{"copy of nothing", nil, []string{"copy"}, exitUsage, "SRC DST"},
+		{"a misspelt variable for copy", []string{"ZUUL_REGISTRY_COPY_SOURCE_AUTH=x"}, []string{"copy", "quay.io/a", "quay.io/b"}, exitUsage, "ZUUL_REGISTRY_COPY_SOURCE_AUTH_FILE"},
 		{"a misspelt variable", at("ZUUL_REGISTRY_PASWORD=x"), []string{"serve"}, exitUsage, "ZUUL_REGISTRY_PASSWORD"},
 		{"a bad value", at("ZUUL_REGISTRY_TLS=maybe"), nil, exitUsage, "ZUUL_REGISTRY_TLS"},
 		{"an address that cannot be had", at("ZUUL_REGISTRY_ADDRESS=192.0.2.1:1"), nil, exitUsage, "ZUUL_REGISTRY_ADDRESS"},

@@ -34,31 +34,36 @@ const (
 // a variable of each kind may hold. What has no default and is not set is
 // empty: Password and Secret are then for the caller to make.
 type Config struct {
-	Address          string         `env:"ADDRESS,default=:9000" kind:"address" meaning:"where to listen, on IPv4 and IPv6 if there is no host; port 0 takes a free one"`
-	PushAddress      string         `env:"PUSH_ADDRESS" kind:"address" meaning:"where to listen for pushes, serving nothing from upstream there; ADDRESS then only reads"`
-	PublicURL        string         `env:"PUBLIC_URL" kind:"url" meaning:"what clients reach the registry by, such as https://registry.example.com; taken from each request's Host if not set"`
-	TLS              bool           `env:"TLS,default=on" kind:"switch" meaning:"on serves HTTPS, off plain HTTP"`
-	TLSCert          string         `env:"TLS_CERT,default=data/tls/cert.pem" kind:"path" meaning:"path of the certificate, PEM; made, self-signed, if neither it nor the key is there, and read again when it changes"`
-	TLSKey           string         `env:"TLS_KEY,default=data/tls/cert.key" kind:"path" meaning:"path of the certificate's key, PEM"`
-	TLSHosts         []string       `env:"TLS_HOSTS,default=localhost,127.0.0.1,::1,<hostname>" kind:"hosts" meaning:"names and addresses that a certificate is made for; <hostname> is this machine's name"`
-	Username         string         `env:"USERNAME,default=zuul" kind:"username" meaning:"name of the user who may write"`
-	Password         Secret         `env:"PASSWORD" kind:"text" meaning:"password of the user who may write; a new one is made and printed at each start if not set"`
-	WritersHtpasswd  string         `env:"WRITERS_HTPASSWD" kind:"path" meaning:"path of an htpasswd file (bcrypt) of further users who may write"`
-	ReadersHtpasswd  string         `env:"READERS_HTPASSWD" kind:"path" meaning:"path of an htpasswd file (bcrypt) of users who may read"`
-	AnonymousRead    bool           `env:"ANONYMOUS_READ,default=true" kind:"bool" meaning:"true lets everybody read, false only known users"`
-	Secret           Secret         `env:"SECRET" kind:"key" meaning:"what tokens are signed with, at least 32 bytes and the same for all replicas of a registry; made at each start if not set"`
-	TokenLifetime    time.Duration  `env:"TOKEN_LIFETIME,default=1h" kind:"duration" meaning:"how long a token is good"`
-	Storage          string         `env:"STORAGE,default=filesystem" kind:"storage" meaning:"where images are kept: filesystem"`
-	StorageRoot      string         `env:"STORAGE_ROOT,default=data/storage" kind:"path" meaning:"directory of the filesystem storage"`
-	StorageSync      bool           `env:"STORAGE_SYNC,default=true" kind:"bool" meaning:"true has a push on the disk before it is acknowledged; false is for a store that may be lost with its machine"`
-	Namespacing      namespace.Mode `env:"NAMESPACING,default=auto" kind:"namespacing" meaning:"how names are read: auto, a host at the beginning is the registry, and else it is docker.io; path, the first component is the registry, and each registry is kept apart; none, as they are, but what is not here is looked for as in auto"`
-	Upstreams        Upstreams      `env:"UPSTREAMS,default=docker.io=https://registry-1.docker.io,quay.io=https://quay.io,gcr.io=https://gcr.io,ghcr.io=https://ghcr.io,registry.k8s.io=https://registry.k8s.io" kind:"upstreams" meaning:"where images that are not here are fetched from, <namespace>=<url> with commas between them; none fetches nothing"`
-	UpstreamAuthFile string         `env:"UPSTREAM_AUTH_FILE" kind:"path" meaning:"path of a file with credentials for upstreams, in the format of Docker's config.json; who may read here may then read what they open"`
-	UpstreamCAFile   string         `env:"UPSTREAM_CA_FILE" kind:"path" meaning:"path of a file with further CA certificates, PEM, that are trusted for upstreams"`
-	UpstreamTagTTL   time.Duration  `env:"UPSTREAM_TAG_TTL,default=5m" kind:"age" meaning:"how long an upstream's tag is answered without asking again; 0 asks each time"`
-	UpstreamTimeout  time.Duration  `env:"UPSTREAM_TIMEOUT,default=30s" kind:"duration" meaning:"how long an upstream may take to its first byte, and to each next piece of what it sends"`
-	LogLevel         slog.Level     `env:"LOG_LEVEL,default=info" kind:"level" meaning:"least severity logged: debug, info, warn or error"`
-	LogFormat        string         `env:"LOG_FORMAT,default=text" kind:"format" meaning:"format of the log: text or json"`
+	Address                 string         `env:"ADDRESS,default=:9000" kind:"address" meaning:"where to listen, on IPv4 and IPv6 if there is no host; port 0 takes a free one"`
+	PushAddress             string         `env:"PUSH_ADDRESS" kind:"address" meaning:"where to listen for pushes, serving nothing from upstream there; ADDRESS then only reads"`
+	PublicURL               string         `env:"PUBLIC_URL" kind:"url" meaning:"what clients reach the registry by, such as https://registry.example.com; taken from each request's Host if not set"`
+	TLS                     bool           `env:"TLS,default=on" kind:"switch" meaning:"on serves HTTPS, off plain HTTP"`
+	TLSCert                 string         `env:"TLS_CERT,default=data/tls/cert.pem" kind:"path" meaning:"path of the certificate, PEM; made, self-signed, if neither it nor the key is there, and read again when it changes"`
+	TLSKey                  string         `env:"TLS_KEY,default=data/tls/cert.key" kind:"path" meaning:"path of the certificate's key, PEM"`
+	TLSHosts                []string       `env:"TLS_HOSTS,default=localhost,127.0.0.1,::1,<hostname>" kind:"hosts" meaning:"names and addresses that a certificate is made for; <hostname> is this machine's name"`
+	Username                string         `env:"USERNAME,default=zuul" kind:"username" meaning:"name of the user who may write"`
+	Password                Secret         `env:"PASSWORD" kind:"text" meaning:"password of the user who may write; a new one is made and printed at each start if not set"`
+	WritersHtpasswd         string         `env:"WRITERS_HTPASSWD" kind:"path" meaning:"path of an htpasswd file (bcrypt) of further users who may write"`
+	ReadersHtpasswd         string         `env:"READERS_HTPASSWD" kind:"path" meaning:"path of an htpasswd file (bcrypt) of users who may read"`
+	AnonymousRead           bool           `env:"ANONYMOUS_READ,default=true" kind:"bool" meaning:"true lets everybody read, false only known users"`
+	Secret                  Secret         `env:"SECRET" kind:"key" meaning:"what tokens are signed with, at least 32 bytes and the same for all replicas of a registry; made at each start if not set"`
+	TokenLifetime           time.Duration  `env:"TOKEN_LIFETIME,default=1h" kind:"duration" meaning:"how long a token is good"`
+	Storage                 string         `env:"STORAGE,default=filesystem" kind:"storage" meaning:"where images are kept: filesystem"`
+	StorageRoot             string         `env:"STORAGE_ROOT,default=data/storage" kind:"path" meaning:"directory of the filesystem storage"`
+	StorageSync             bool           `env:"STORAGE_SYNC,default=true" kind:"bool" meaning:"true has a push on the disk before it is acknowledged; false is for a store that may be lost with its machine"`
+	Namespacing             namespace.Mode `env:"NAMESPACING,default=auto" kind:"namespacing" meaning:"how names are read: auto, a host at the beginning is the registry, and else it is docker.io; path, the first component is the registry, and each registry is kept apart; none, as they are, but what is not here is looked for as in auto"`
+	Upstreams               Upstreams      `env:"UPSTREAMS,default=docker.io=https://registry-1.docker.io,quay.io=https://quay.io,gcr.io=https://gcr.io,ghcr.io=https://ghcr.io,registry.k8s.io=https://registry.k8s.io" kind:"upstreams" meaning:"where images that are not here are fetched from, <namespace>=<url> with commas between them; none fetches nothing"`
+	UpstreamAuthFile        string         `env:"UPSTREAM_AUTH_FILE" kind:"path" meaning:"path of a file with credentials for upstreams, in the format of Docker's config.json; who may read here may then read what they open"`
+	UpstreamCAFile          string         `env:"UPSTREAM_CA_FILE" kind:"path" meaning:"path of a file with further CA certificates, PEM, that are trusted for upstreams"`
+	UpstreamTagTTL          time.Duration  `env:"UPSTREAM_TAG_TTL,default=5m" kind:"age" meaning:"how long an upstream's tag is answered without asking again; 0 asks each time"`
+	UpstreamTimeout         time.Duration  `env:"UPSTREAM_TIMEOUT,default=30s" kind:"duration" meaning:"how long an upstream may take to its first byte, and to each next piece of what it sends"`
+	CopySourceAuthFile      string         `env:"COPY_SOURCE_AUTH_FILE" kind:"path" meaning:"path of a file with credentials for the registries that copy reads, in the format of Docker's config.json; $REGISTRY_AUTH_FILE, or where Podman and Docker look, if not set"`
+	CopySourceCAFile        string         `env:"COPY_SOURCE_CA_FILE" kind:"path" meaning:"path of a file with further CA certificates, PEM, that are trusted for the registries that copy reads, beside what certs.d of Podman and Docker has for each"`
+	CopyDestinationAuthFile string         `env:"COPY_DESTINATION_AUTH_FILE" kind:"path" meaning:"as COPY_SOURCE_AUTH_FILE, for the registries that copy writes"`
+	CopyDestinationCAFile   string         `env:"COPY_DESTINATION_CA_FILE" kind:"path" meaning:"as COPY_SOURCE_CA_FILE, for the registries that copy writes"`
+	CopyTimeout             time.Duration  `env:"COPY_TIMEOUT,default=1m" kind:"duration" meaning:"how long a registry may take, in copy, to its first byte, and to send or take each next piece"`
+	LogLevel                slog.Level     `env:"LOG_LEVEL,default=info" kind:"level" meaning:"least severity logged: debug, info, warn or error"`
+	LogFormat               string         `env:"LOG_FORMAT,default=text" kind:"format" meaning:"format of the log: text or json"`
 }
 
 // Variable is one environment variable as it is documented and in force.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/namespace"
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 const key = "0123456789abcdef0123456789abcdef"
@@ -29,7 +30,7 @@ func load(t *testing.T, environ ...string) Config {
 // localHosts are the default of TLS_HOSTS here.
 func localHosts() []string {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
-	if name, err := os.Hostname(); err == nil && isHost(name) && !slices.Contains(hosts, name) {
+	if name, err := os.Hostname(); err == nil && peer.IsHost(name) && !slices.Contains(hosts, name) {
 		hosts = append(hosts, name)
 	}
 	return hosts
@@ -58,6 +59,7 @@ func TestDefaults(t *testing.T) {
 		},
 		UpstreamTagTTL:  5 * time.Minute,
 		UpstreamTimeout: 30 * time.Second,
+		CopyTimeout:     time.Minute,
 		LogLevel:        slog.LevelInfo,
 		LogFormat:       Text,
 	}
@@ -98,32 +100,42 @@ func TestEveryVariable(t *testing.T) {
 		"ZUUL_REGISTRY_UPSTREAM_CA_FILE=/ca.pem",
 		"ZUUL_REGISTRY_UPSTREAM_TAG_TTL=0",
 		"ZUUL_REGISTRY_UPSTREAM_TIMEOUT=1m",
+		"ZUUL_REGISTRY_COPY_SOURCE_AUTH_FILE=/from.json",
+		"ZUUL_REGISTRY_COPY_SOURCE_CA_FILE=/from.pem",
+		"ZUUL_REGISTRY_COPY_DESTINATION_AUTH_FILE=/to.json",
+		"ZUUL_REGISTRY_COPY_DESTINATION_CA_FILE=/to.pem",
+		"ZUUL_REGISTRY_COPY_TIMEOUT=5m",
 		"ZUUL_REGISTRY_LOG_LEVEL=debug",
 		"ZUUL_REGISTRY_LOG_FORMAT=json",
 		"ZUUL_REGISTRY_LOG_FORMAT=text", // as for os.Getenv the first counts
 	)
 	want := Config{
-		Address:          "[fe80::1%eth0]:443",
-		PushAddress:      ":9001",
-		PublicURL:        "https://registry.example.com:8443",
-		TLSCert:          "/tls/it's a cert.pem",
-		TLSKey:           "/tls/key=1.pem",
-		TLSHosts:         []string{"registry", "my_registry", "10.0.0.1", "fd00::1"},
-		Username:         "zoë smith",
-		Password:         " p=:\n$HOME,\xff",
-		WritersHtpasswd:  "/writers",
-		ReadersHtpasswd:  "/readers",
-		Secret:           key,
-		TokenLifetime:    90 * time.Second,
-		Storage:          Filesystem,
-		StorageRoot:      "/storage",
-		Namespacing:      namespace.Path,
-		Upstreams:        Upstreams{"docker.io": "http://[::1]:5000", "quay.io": "https://mirror.example.com"},
-		UpstreamAuthFile: "/auth.json",
-		UpstreamCAFile:   "/ca.pem",
-		UpstreamTimeout:  time.Minute,
-		LogLevel:         slog.LevelDebug,
-		LogFormat:        JSON,
+		Address:                 "[fe80::1%eth0]:443",
+		PushAddress:             ":9001",
+		PublicURL:               "https://registry.example.com:8443",
+		TLSCert:                 "/tls/it's a cert.pem",
+		TLSKey:                  "/tls/key=1.pem",
+		TLSHosts:                []string{"registry", "my_registry", "10.0.0.1", "fd00::1"},
+		Username:                "zoë smith",
+		Password:                " p=:\n$HOME,\xff",
+		WritersHtpasswd:         "/writers",
+		ReadersHtpasswd:         "/readers",
+		Secret:                  key,
+		TokenLifetime:           90 * time.Second,
+		Storage:                 Filesystem,
+		StorageRoot:             "/storage",
+		Namespacing:             namespace.Path,
+		Upstreams:               Upstreams{"docker.io": "http://[::1]:5000", "quay.io": "https://mirror.example.com"},
+		UpstreamAuthFile:        "/auth.json",
+		UpstreamCAFile:          "/ca.pem",
+		UpstreamTimeout:         time.Minute,
+		CopySourceAuthFile:      "/from.json",
+		CopySourceCAFile:        "/from.pem",
+		CopyDestinationAuthFile: "/to.json",
+		CopyDestinationCAFile:   "/to.pem",
+		CopyTimeout:             5 * time.Minute,
+		LogLevel:                slog.LevelDebug,
+		LogFormat:               JSON,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v\nwant %+v", c, want)
@@ -181,6 +193,11 @@ ZUUL_REGISTRY_UPSTREAM_AUTH_FILE [] []
 ZUUL_REGISTRY_UPSTREAM_CA_FILE [] []
 ZUUL_REGISTRY_UPSTREAM_TAG_TTL [5m] [0s]
 ZUUL_REGISTRY_UPSTREAM_TIMEOUT [30s] [30s]
+ZUUL_REGISTRY_COPY_SOURCE_AUTH_FILE [] []
+ZUUL_REGISTRY_COPY_SOURCE_CA_FILE [] []
+ZUUL_REGISTRY_COPY_DESTINATION_AUTH_FILE [] []
+ZUUL_REGISTRY_COPY_DESTINATION_CA_FILE [] []
+ZUUL_REGISTRY_COPY_TIMEOUT [1m] [1m]
 ZUUL_REGISTRY_LOG_LEVEL [info] [warn]
 ZUUL_REGISTRY_LOG_FORMAT [text] [text]`, "\n")
 	if !slices.Equal(lines, want) {

@@ -36,7 +36,10 @@ func TestEveryVariableMayBeInAFile(t *testing.T) {
 		WritersHtpasswd: "writers", ReadersHtpasswd: "readers", Secret: key, TokenLifetime: time.Minute,
 		Storage: Filesystem, StorageRoot: "root",
 		Namespacing: namespace.None, Upstreams: Upstreams{}, UpstreamAuthFile: "auth.json", UpstreamCAFile: "ca.pem",
-		UpstreamTimeout: time.Second, LogLevel: slog.LevelError, LogFormat: JSON,
+		UpstreamTimeout:    time.Second,
+		CopySourceAuthFile: "from.json", CopySourceCAFile: "from.pem", CopyTimeout: time.Hour,
+		CopyDestinationAuthFile: "to.json", CopyDestinationCAFile: "to.pem",
+		LogLevel: slog.LevelError, LogFormat: JSON,
 	}
 	for _, v := range want.Describe() {
 		text := v.Value

@@ -88,6 +88,7 @@ func TestBadValues(t *testing.T) {
 		{`TOKEN_LIFETIME=1d`, `TOKEN_LIFETIME is "1d"` + duration},
 		{`TOKEN_LIFETIME=9999999h`, `TOKEN_LIFETIME is "9999999h"` + duration},
 		{`UPSTREAM_TIMEOUT=0`, `UPSTREAM_TIMEOUT is "0"` + duration},
+		{`COPY_TIMEOUT=0`, `COPY_TIMEOUT is "0"` + duration},
 		{`UPSTREAM_TAG_TTL=-1s`, `UPSTREAM_TAG_TTL is "-1s"` + age},
 		{`UPSTREAM_TAG_TTL=60`, `UPSTREAM_TAG_TTL is "60"` + age},
 		{`UPSTREAM_TAG_TTL=never`, `UPSTREAM_TAG_TTL is "never"` + age},

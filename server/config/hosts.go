@@ -5,10 +5,11 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 // parseAddress accepts what net.Listen takes, with the port as a number.
@@ -18,7 +19,7 @@ func parseAddress(text string) (string, error) {
 		return "", err
 	}
 	// An address may have a zone here: fe80::1%eth0.
-	if _, err := netip.ParseAddr(host); err != nil && host != "" && !isHost(host) {
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !peer.IsHost(host) {
 		return "", errNotAllowed
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
@@ -36,7 +37,7 @@ func parseURL(text string) (string, error) {
 		return "", err
 	}
 	rest := strings.TrimSuffix(text[len(u.Scheme):], "/")
-	if u.Scheme != "http" && u.Scheme != "https" || rest != "://"+u.Host || !isHostPort(u.Host) {
+	if u.Scheme != "http" && u.Scheme != "https" || rest != "://"+u.Host || !peer.IsHostPort(u.Host) {
 		return "", errNotAllowed
 	}
 	return u.Scheme + rest, nil
@@ -55,12 +56,12 @@ func parseHosts(text string) (string, error) {
 			// No certificate can name a machine without a name, or one that is
 			// not of DNS; it is no reason not to start.
 			name, err := os.Hostname()
-			if err != nil || !isHost(name) {
+			if err != nil || !peer.IsHost(name) {
 				continue
 			}
 			host = name
 		}
-		if !isHost(host) {
+		if !peer.IsHost(host) {
 			return "", errNotAllowed
 		}
 		if !slices.Contains(hosts, host) {
@@ -69,42 +70,3 @@ func parseHosts(text string) (string, error) {
 	}
 	return strings.Join(hosts, ","), nil
 }
-
-// isHostPort accepts the host of a URL, where IPv6 addresses have brackets.
-func isHostPort(text string) bool {
-	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
-		return isIPv6(strings.TrimSuffix(inner, "]"))
-	}
-	if isHost(text) {
-		return !isIPv6(text)
-	}
-	host, port, err := net.SplitHostPort(text)
-	if err != nil || !isHost(host) || strings.HasPrefix(text, "[") != isIPv6(host) {
-		return false
-	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	return err == nil && number > 0
-}
-
-// An underscore is not of DNS, but names of containers have it, and Go's
-// crypto/x509 takes it.
-var label = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
-
-// isHost accepts IP addresses without a zone and DNS names (RFC 1123, section
-// 2.1).
-func isHost(text string) bool {
-	if _, err := netip.ParseAddr(text); err == nil {
-		return !strings.Contains(text, "%")
-	}
-	labels := strings.Split(text, ".")
-	for _, l := range labels {
-		if !label.MatchString(l) {
-			return false
-		}
-	}
-	// 10.0.0.256 is no name but a slip.
-	_, err := strconv.ParseUint(labels[len(labels)-1], 10, 64)
-	return len(text) <= 253 && (len(labels) == 1 || err != nil)
-}
-
-func isIPv6(text string) bool { return isHost(text) && strings.Contains(text, ":") }

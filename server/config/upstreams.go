@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"opendev.org/zuul/zuul-registry/server/namespace"
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 // Upstreams are the registries that stand behind ours: by namespace, the root of
@@ -63,5 +64,5 @@ func (u Upstreams) add(entry string) error {
 // isNamespace accepts what names of images can begin with, where no address of
 // IPv6 can, in the one spelling that is looked up.
 func isNamespace(text string) bool {
-	return isHostPort(text) && text == strings.ToLower(text) && !strings.HasPrefix(text, "[") && text == namespace.Canonical(text)
+	return peer.IsHostPort(text) && text == strings.ToLower(text) && !strings.HasPrefix(text, "[") && text == namespace.Canonical(text)
 }

@@ -12,6 +12,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 // Blob is a blob that can be read while it comes.
@@ -33,7 +34,7 @@ func (r *Registry) StatBlob(ctx context.Context, repository string, d oci.Digest
 		if err == nil {
 			return describe(d, said.Size), nil
 		}
-		if doc.header == nil && !isNotOffered(err, http.MethodHead) {
+		if doc.header == nil && !peer.IsNotOffered(err, http.MethodHead) {
 			return oci.Descriptor{}, err
 		}
 		b, err := r.OpenBlob(ctx, repository, d)

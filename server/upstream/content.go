@@ -12,6 +12,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 const (
@@ -30,9 +31,9 @@ type content struct {
 	digest   oci.Digest
 
 	size, offset int64
-	stream       *stream // nil where there has to be another
-	failures     int     // since something came
-	err          error   // ends it
+	stream       *peer.Stream // nil where there has to be another
+	failures     int          // since something came
+	err          error        // ends it
 }
 
 // Read is as Blob has it.
@@ -111,20 +112,20 @@ func isFinal(err error) bool {
 	var said *complaint
 	var refusal *errcode.ErrorResponse
 	var closed *closedError
-	return errors.As(err, &said) || errors.As(err, &closed) || errors.Is(err, errSilent) ||
+	return errors.As(err, &said) || errors.As(err, &closed) || errors.Is(err, peer.ErrSilent) ||
 		errors.As(err, &refusal) && refusal.StatusCode < 500
 }
 
 // open asks for the blob from the offset on, and gives its whole size.
-func (c *content) open() (*stream, int64, error) {
-	w := newWatch(c.ctx, c.registry.timeout)
-	resp, err := c.registry.ask(w.ctx, c.about, c.digest, c.offset)
+func (c *content) open() (*peer.Stream, int64, error) {
+	w := peer.NewWatch(c.ctx, c.registry.timeout)
+	resp, err := c.registry.ask(w.Context(), c.about, c.digest, c.offset)
 	if err != nil {
-		w.stop()
-		return nil, 0, w.fault(err)
+		w.Stop()
+		return nil, 0, w.Fault(err)
 	}
-	w.pause()
-	s := &stream{w, resp.Body}
+	w.Pause()
+	s := &peer.Stream{Watch: w, Body: resp.Body}
 	size, err := c.measure(resp)
 	if err == nil && resp.StatusCode == http.StatusOK {
 		_, err = io.CopyN(io.Discard, s, c.offset) // a server that knows no ranges

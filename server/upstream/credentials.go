@@ -2,16 +2,11 @@ package upstream
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"opendev.org/zuul/zuul-registry/server/peer"
 	"opendev.org/zuul/zuul-registry/server/reload"
 )
 
@@ -19,50 +14,24 @@ import (
 // names. It is read again when it changes. Make them with OpenCredentials.
 type Credentials struct {
 	log    *slog.Logger
-	stores *reload.Value[*credentials.DynamicStore]
+	stores *reload.Value[*peer.Credentials]
 }
 
 // OpenCredentials reads the file. The error says what is wrong with it, and no
 // password.
 func OpenCredentials(path string, log *slog.Logger) (*Credentials, error) {
-	stores, err := reload.Open(func() (*credentials.DynamicStore, error) {
-		if err := checkAuths(path); err != nil {
-			return nil, err
+	stores, err := reload.Open(func() (*peer.Credentials, error) {
+		store, err := peer.OpenCredentials(path)
+		if err == nil {
+			log.Info("credentials for upstreams read", "path", path)
 		}
-		store, err := credentials.NewStore(path, credentials.StoreOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		log.Info("credentials for upstreams read", "path", path)
-		return store, nil
+		return store, err
 	}, path)
 	return &Credentials{log, stores}, err
 }
 
-// checkAuths finds what oras would find only when it is needed, and would then
-// repeat in its error, password and all.
-func checkAuths(path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	var config struct {
-		Auths map[string]struct{ Auth string }
-	}
-	if err := json.Unmarshal(text, &config); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	for key, entry := range config.Auths {
-		user, err := base64.StdEncoding.DecodeString(entry.Auth)
-		if err != nil || entry.Auth != "" && !strings.Contains(string(user), ":") {
-			return fmt.Errorf("%s: the auth of %q is not the Base64 of a user, a colon and a password", path, key)
-		}
-	}
-	return nil
-}
-
 // store is what the file has now; nil for no file.
-func (c *Credentials) store() *credentials.DynamicStore {
+func (c *Credentials) store() *peer.Credentials {
 	if c == nil {
 		return nil
 	}
@@ -94,29 +63,9 @@ func (r *Registry) authorized() *auth.Client {
 }
 
 // credential is what to log in to the upstream with, and to no other host.
-func (r *Registry) credential(ctx context.Context, store *credentials.DynamicStore, host string) (auth.Credential, error) {
+func (r *Registry) credential(ctx context.Context, store *peer.Credentials, host string) (auth.Credential, error) {
 	if store == nil || host != r.address.Host() {
 		return auth.EmptyCredential, nil
 	}
-	for _, key := range r.keys() {
-		c, err := store.Get(ctx, key)
-		if err != nil {
-			return auth.EmptyCredential, fmt.Errorf("credentials for %q: %w", key, err)
-		}
-		if c != auth.EmptyCredential {
-			return c, nil
-		}
-	}
-	return auth.EmptyCredential, nil
-}
-
-// keys are the names of the upstream in a Docker config file, first the one that
-// docker login writes. Podman writes what it was told.
-func (r *Registry) keys() []string {
-	host := r.address.Host()
-	key := credentials.ServerAddressFromHostname(host)
-	if key == host {
-		return []string{host}
-	}
-	return []string{key, "docker.io", host, "index.docker.io"}
+	return store.Find(ctx, host, "")
 }

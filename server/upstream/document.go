@@ -11,6 +11,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 const (
@@ -37,11 +38,11 @@ type document struct {
 // Do sends a request.
 func (d *document) Do(req *http.Request) (*http.Response, error) {
 	d.header = nil
-	w := newWatch(req.Context(), d.timeout)
-	defer w.stop()
-	resp, err := d.client.Do(req.WithContext(w.ctx))
+	w := peer.NewWatch(req.Context(), d.timeout)
+	defer w.Stop()
+	resp, err := d.client.Do(req.WithContext(w.Context()))
 	if err != nil {
-		return nil, w.fault(err)
+		return nil, w.Fault(err)
 	}
 	defer func(body io.Closer) { _ = body.Close() }(resp.Body) // it was only read
 	normalize(resp.Header)
@@ -66,12 +67,12 @@ func (d *document) Do(req *http.Request) (*http.Response, error) {
 }
 
 // read puts the content in the place of the body.
-func (d *document) read(resp *http.Response, w *watch) error {
+func (d *document) read(resp *http.Response, w *peer.Watch) error {
 	limit := min(maxDocument, d.left)
 	if resp.ContentLength > limit {
 		return &complaint{words: fmt.Sprintf("sends more than the %d bytes that are accepted", limit)}
 	}
-	content, err := w.readAll(resp.Body, limit)
+	content, err := readAll(w, resp.Body, limit)
 	if err != nil {
 		return err
 	}
@@ -89,4 +90,27 @@ func normalize(h http.Header) {
 	if mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
 		h.Set("Content-Type", mediaType)
 	}
+}
+
+// pieceSize is how much of a document has to come in the time of a piece: one
+// byte each time would be no end.
+const pieceSize = 16 << 10
+
+// readAll reads a document of at most limit bytes, and one more to notice that it
+// is longer.
+func readAll(w *peer.Watch, body io.Reader, limit int64) ([]byte, error) {
+	var content bytes.Buffer
+	body = io.LimitReader(body, limit+1)
+	for {
+		w.Again()
+		if _, err := io.CopyN(&content, body, pieceSize); err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, w.Fault(err)
+		}
+	}
+	if int64(content.Len()) > limit {
+		return nil, &complaint{words: fmt.Sprintf("sends more than the %d bytes that are accepted", limit)}
+	}
+	return content.Bytes(), nil
 }

@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 // about is what an operation asks for, in the words of its errors.
@@ -56,38 +56,14 @@ func (r *Registry) fault(ctx context.Context, err error, a about) error {
 	case isTold(err):
 		return err
 	case isAbsent(err):
-		return &oci.Error{Code: a.unknown, Cause: forLog(err),
+		return &oci.Error{Code: a.unknown, Cause: peer.Censored(err),
 			Message: fmt.Sprintf("%s/%s has no %s", r.namespace, a.repository, a.what)}
-	case isRefusal(err):
+	case peer.IsRefusal(err):
 		r.logRefusal(ctx, err, a)
-		return &oci.Error{Code: a.unknown, Cause: forLog(err),
+		return &oci.Error{Code: a.unknown, Cause: peer.Censored(err),
 			Message: fmt.Sprintf("%s does not let this registry have %s of %s", r.namespace, a.what, a.repository)}
 	}
-	return &oci.Error{Code: oci.Unavailable, Message: r.namespace + " " + r.words(err), Cause: forLog(err)}
-}
-
-// What URLs may have that is nobody's business: users, and signatures in queries.
-var (
-	urlUser  = regexp.MustCompile(`(https?://)[^/?#\s"]*@`)
-	urlQuery = regexp.MustCompile(`(https?://[^?\s"]*)\?[^\s"]*`)
-	codeText = regexp.MustCompile(`^[A-Z_]{1,50}$`)
-)
-
-// forLog is the text of an error without that, and without what the upstream's own
-// words may repeat of what we sent. It is no error of a context: that was not the
-// caller's.
-func forLog(err error) error {
-	text := err.Error()
-	var refusal *errcode.ErrorResponse
-	if errors.As(err, &refusal) {
-		text = fmt.Sprintf("%s %s: status %d", refusal.Method, refusal.URL, refusal.StatusCode)
-		for _, e := range refusal.Errors {
-			if codeText.MatchString(e.Code) {
-				text += " " + e.Code
-			}
-		}
-	}
-	return errors.New(urlQuery.ReplaceAllString(urlUser.ReplaceAllString(text, "$1"), "$1"))
+	return &oci.Error{Code: oci.Unavailable, Message: r.namespace + " " + r.words(err), Cause: peer.Censored(err)}
 }
 
 // explain is what an error means that oras made of a good answer: it could make
@@ -134,31 +110,10 @@ func isAbsent(err error) bool {
 	return false
 }
 
-// isNotOffered says whether an upstream knows nothing of a method, or of what was
-// asked by it.
-func isNotOffered(err error, method string) bool {
-	var refusal *errcode.ErrorResponse
-	if !errors.As(err, &refusal) || refusal.Method != method {
-		return false
-	}
-	switch refusal.StatusCode {
-	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return true
-	}
-	return false
-}
-
-// isRefusal says whether the upstream wants to see credentials, or others.
-func isRefusal(err error) bool {
-	var refusal *errcode.ErrorResponse
-	return errors.Is(err, auth.ErrBasicCredentialNotFound) || errors.As(err, &refusal) &&
-		(refusal.StatusCode == http.StatusUnauthorized || refusal.StatusCode == http.StatusForbidden)
-}
-
 // logRefusal says which credentials would help. Docker Hub refuses also what is not
 // there.
 func (r *Registry) logRefusal(ctx context.Context, err error, a about) {
-	key := r.keys()[0]
+	key := peer.Keys(r.address.Host())[0]
 	hint := fmt.Sprintf("if it is there, it needs credentials for %q, and ZUUL_REGISTRY_UPSTREAM_AUTH_FILE is not set", key)
 	if r.credentials != nil {
 		hint = fmt.Sprintf("if it is there, it needs credentials for %q, and ZUUL_REGISTRY_UPSTREAM_AUTH_FILE has none", key)
@@ -169,7 +124,7 @@ func (r *Registry) logRefusal(ctx context.Context, err error, a about) {
 		}
 	}
 	r.log.WarnContext(ctx, "upstream refuses", "name", r.namespace+"/"+a.repository, "wanted", a.what,
-		"hint", hint, "error", forLog(err))
+		"hint", hint, "error", peer.Censored(err))
 }
 
 // words say what is wrong with an upstream, after its name.
@@ -182,13 +137,13 @@ func (r *Registry) words(err error) string {
 		return said.words
 	case errors.As(err, &closed):
 		return "wants not to be asked before " + closed.until.UTC().Format(time.RFC3339)
-	case errors.Is(err, errSilent):
+	case errors.Is(err, peer.ErrSilent):
 		return fmt.Sprintf("does not answer within %s", r.timeout)
 	case errors.As(err, &refusal):
 		return r.wordsOfStatus(refusal)
-	case errors.Is(err, errRedirects):
+	case errors.Is(err, peer.ErrRedirects):
 		return "redirects too many times"
-	case errors.Is(err, errAstray):
+	case errors.Is(err, peer.ErrAstray):
 		return "redirects to where it is not followed"
 	case errors.Is(err, errdef.ErrTooManyPages):
 		return fmt.Sprintf("has more than the %d pages that are read", maxPages)

@@ -3,9 +3,10 @@ package upstream
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
+
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 // gate is a RoundTripper that does not ask a host again before it wants to be
@@ -17,12 +18,8 @@ type gate struct {
 	closed map[string]time.Time // until when, by host
 }
 
-const (
-	// longestWait is the most that a Retry-After is believed.
-	longestWait = time.Hour
-	// maxClosed is the most hosts that are remembered. Redirects can name any.
-	maxClosed = 1000
-)
+// maxClosed is the most hosts that are remembered. Redirects can name any.
+const maxClosed = 1000
 
 // closedError says that a host is not asked.
 type closedError struct {
@@ -46,7 +43,7 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := g.base.RoundTrip(req)
 	if err == nil && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
-		g.close(host, retryAfter(resp.Header.Get("Retry-After"), time.Now()))
+		g.close(host, peer.RetryAfter(resp.Header.Get("Retry-After"), time.Now()))
 	}
 	return resp, err
 }
@@ -73,24 +70,4 @@ func (g *gate) close(host string, until time.Time) {
 		clear(g.closed)
 	}
 	g.closed[host] = until
-}
-
-// retryAfter is the time that a Retry-After header names, in seconds from now or
-// as a date, but not later than in an hour; zero for none, or one that has passed.
-func retryAfter(value string, now time.Time) time.Time {
-	until, err := http.ParseTime(value)
-	if err != nil {
-		seconds, err := strconv.ParseUint(value, 10, 64)
-		if err != nil {
-			return time.Time{}
-		}
-		until = now.Add(time.Duration(min(seconds, uint64(longestWait/time.Second))) * time.Second)
-	}
-	if !until.After(now) {
-		return time.Time{}
-	}
-	if latest := now.Add(longestWait); until.After(latest) {
-		return latest
-	}
-	return until
 }

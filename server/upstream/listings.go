@@ -12,6 +12,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 // Tags lists all tags of a repository in ascending byte order. What is no tag by
@@ -57,7 +58,7 @@ func (r *Registry) Referrers(ctx context.Context, repository string, subject oci
 			})
 		}
 		// Of answers that mean that there is no such API, oras knows 404.
-		if err = collect(); isNotOffered(err, http.MethodGet) && repo.SetReferrersCapability(false) == nil {
+		if err = collect(); peer.IsNotOffered(err, http.MethodGet) && repo.SetReferrersCapability(false) == nil {
 			err = collect()
 		}
 		slices.SortStableFunc(all, func(a, b oci.Descriptor) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })

@@ -10,6 +10,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 // GetManifest reads a manifest of at most oci.MaxManifestSize bytes, which has the
@@ -61,7 +62,7 @@ func (r *Registry) StatManifest(ctx context.Context, repository string, ref oci.
 	a := about{repository, "manifest " + ref.String(), oci.ManifestUnknown}
 	return through(ctx, r, a, func(repo *remote.Repository, doc *document) (oci.Descriptor, error) {
 		said, err := repo.Manifests().Resolve(ctx, ref.String())
-		if doc.header == nil && !isNotOffered(err, http.MethodHead) {
+		if doc.header == nil && !peer.IsNotOffered(err, http.MethodHead) {
 			return oci.Descriptor{}, err
 		}
 		digest, malformed := oci.ParseDigest(said.Digest.String())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/peer"
 	"opendev.org/zuul/zuul-registry/server/upstream"
 )
 
@@ -32,7 +33,7 @@ func TestFurtherAuthorities(t *testing.T) {
 	s.wasAsked()
 
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	if _, err := upstream.OpenAuthorities(path); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := peer.OpenAuthorities(path); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("without a file: %v", err)
 	}
 	write := func(content []byte) {
@@ -41,11 +42,11 @@ func TestFurtherAuthorities(t *testing.T) {
 		}
 	}
 	write([]byte("no certificate"))
-	if _, err := upstream.OpenAuthorities(path); err == nil {
+	if _, err := peer.OpenAuthorities(path); err == nil {
 		t.Error("a file without certificates is taken")
 	}
 	write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
-	authorities, err := upstream.OpenAuthorities(path)
+	authorities, err := peer.OpenAuthorities(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,8 @@ import (
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
+
+	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
 // Options are the settings of all upstreams.
@@ -49,8 +50,8 @@ type Registries map[string]*Registry
 // Open prepares upstreams; none is asked yet. The error says which URL cannot be
 // used.
 func Open(o Options) (Registries, error) {
-	g := &gate{base: newTransport(o), closed: map[string]time.Time{}}
-	client := &http.Client{Transport: retrying(g), CheckRedirect: checkRedirect}
+	g := &gate{base: peer.NewTransport(o.Authorities, o.Timeout), closed: map[string]time.Time{}}
+	client := &http.Client{Transport: retrying(g), CheckRedirect: peer.CheckRedirect}
 	all := Registries{}
 	for namespace, text := range o.URLs {
 		u, err := url.Parse(text)
@@ -86,8 +87,8 @@ type Registry struct {
 	credentials *Credentials // nil for none
 
 	mu     sync.Mutex
-	client *auth.Client              // with the tokens that store got
-	store  *credentials.DynamicStore // nil for none
+	client *auth.Client      // with the tokens that store got
+	store  *peer.Credentials // nil for none
 }
 
 // maxListing is how many bytes of a listing are read, over all of its pages. The

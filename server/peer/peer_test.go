@@ -1,4 +1,4 @@
-package upstream
+package peer
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func TestErrorsForTheLog(t *testing.T) {
 		&url.Error{Op: "Get", URL: signed.String(), Err: errors.New("refused")},
 		errors.New(`GET "https://example.com/token?password=SECRET": empty token returned`),
 	} {
-		if got := forLog(err).Error(); strings.Contains(got, "SECRET") || !strings.Contains(got, "example.com/") {
+		if got := Censored(err).Error(); strings.Contains(got, "SECRET") || !strings.Contains(got, "example.com/") {
 			t.Errorf("%v is logged as %s", err, got)
 		}
 	}
@@ -41,16 +41,16 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 		{"https://a.example/x", "https://a.example:444/y", false, nil, false},
 		{"https://a.example/x", "https://cdn.example/y", false, nil, false},
 		{"http://a.example/x", "https://a.example/y", false, nil, false},
-		{"https://a.example/x", "http://a.example/y", false, errAstray, false},
+		{"https://a.example/x", "http://a.example/y", false, ErrAstray, false},
 		{"https://a.example/x", "https://a.example/y", true, nil, true},
-		{"https://a.example/x", "https://b.example/y", true, errAstray, false},
-		{"https://a.example/x", "https://169.254.169.254/y", false, errAstray, false},
-		{"https://a.example/x", "https://127.0.0.1/y", false, errAstray, false},
-		{"https://a.example/x", "https://localhost/y", false, errAstray, false},
-		{"https://a.example/x", "https://localhost./y", false, errAstray, false},
-		{"https://a.example/x", "https://[fd00::1]/y", false, errAstray, false},
-		{"https://a.example/x", "https://[::ffff:0.0.0.0]/y", false, errAstray, false},
-		{"https://a.example/x", "https://100.100.100.200/y", false, errAstray, false},
+		{"https://a.example/x", "https://b.example/y", true, ErrAstray, false},
+		{"https://a.example/x", "https://169.254.169.254/y", false, ErrAstray, false},
+		{"https://a.example/x", "https://127.0.0.1/y", false, ErrAstray, false},
+		{"https://a.example/x", "https://localhost/y", false, ErrAstray, false},
+		{"https://a.example/x", "https://localhost./y", false, ErrAstray, false},
+		{"https://a.example/x", "https://[fd00::1]/y", false, ErrAstray, false},
+		{"https://a.example/x", "https://[::ffff:0.0.0.0]/y", false, ErrAstray, false},
+		{"https://a.example/x", "https://100.100.100.200/y", false, ErrAstray, false},
 		{"https://a.example/x", "https://8.8.8.8/y", false, nil, false},
 		{"http://127.0.0.1:1/x", "http://127.0.0.1:2/y", false, nil, false},
 	} {
@@ -66,7 +66,7 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 		if tt.body {
 			first.Body = http.NoBody
 		}
-		err := checkRedirect(next, []*http.Request{first})
+		err := CheckRedirect(next, []*http.Request{first})
 		if !errors.Is(err, tt.want) || err == nil && (next.Header.Get("Authorization") != "") != tt.keeps {
 			t.Errorf("from %s to %s, body %t: %v, credentials %q", tt.from, tt.to, tt.body, err, next.Header.Get("Authorization"))
 		}
