@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -21,29 +22,43 @@ const (
 // and kept in the user's cache. Where debootstrap is missing nothing is made,
 // and the tests that ask for it say so.
 func Debian(ctx context.Context, dir string) error {
+	return keep(ctx, dir, debianLayer, "debian-"+debianSuite+"-"+runtime.GOARCH)
+}
+
+// keep puts the layer of a Debian with further packages into the folder of the
+// run. It is made once, and kept in the user's cache under the name.
+func keep(ctx context.Context, dir, layer, name string, packages ...string) error {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return err
 	}
-	kept := filepath.Join(cache, "zuul-registry-tests", "debian-"+debianSuite+"-"+runtime.GOARCH+".tar")
+	kept := filepath.Join(cache, "zuul-registry-tests", name+".tar")
 	if _, err := os.Stat(kept); err != nil {
 		if _, err := exec.LookPath(debootstrap); err != nil {
 			return nil
 		}
-		if err := bootstrap(ctx, filepath.Join(dir, "debian"), kept); err != nil {
+		root := filepath.Join(dir, name)
+		if err := bootstrap(ctx, root, kept, packages); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(root); err != nil {
 			return err
 		}
 	}
-	return os.Symlink(kept, filepath.Join(dir, debianLayer))
+	return os.Symlink(kept, filepath.Join(dir, layer))
 }
 
 // bootstrap installs a Debian into the folder root and packs it into a file,
 // which is there whole or not at all.
-func bootstrap(ctx context.Context, root, file string) error {
+func bootstrap(ctx context.Context, root, file string, packages []string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	install := exec.CommandContext(ctx, debootstrap, "--variant=minbase", debianSuite, root)
+	arguments := []string{"--variant=minbase", debianSuite, root}
+	if len(packages) > 0 {
+		arguments = append([]string{"--include=" + strings.Join(packages, ",")}, arguments...)
+	}
+	install := exec.CommandContext(ctx, debootstrap, arguments...)
 	// Its mounts and processes go with it when it is interrupted.
 	install.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:   syscall.CLONE_NEWPID,
@@ -82,9 +97,15 @@ func (b *Bed) Debian(t *testing.T) Image {
 
 func (b *Bed) debianLayer(t *testing.T) string {
 	t.Helper()
-	layer := b.path(debianLayer)
-	if _, err := os.Stat(layer); err != nil {
-		missing(t, debootstrap)
+	return b.madeBy(t, debianLayer, debootstrap)
+}
+
+// madeBy is the path of what a preparation made if it found the tool for it.
+func (b *Bed) madeBy(t *testing.T, name, tool string) string {
+	t.Helper()
+	path := b.path(name)
+	if _, err := os.Stat(path); err != nil {
+		missing(t, tool)
 	}
-	return layer
+	return path
 }

@@ -15,20 +15,21 @@ var DockerTools = []string{Docker, "dockerd", "iptables", "runc"}
 // Docker is the command-line client.
 const Docker = "/usr/bin/docker"
 
-// StartDocker starts a Docker daemon for the test, and returns the URL of its
-// socket.
-func (b *Bed) StartDocker(t *testing.T) string {
+// StartDocker starts a Docker daemon for the test, with further options if it
+// needs them, and returns the URL of its socket.
+func (b *Bed) StartDocker(t *testing.T, options ...string) string {
 	t.Helper()
 	Need(t, DockerTools...)
 	dir := b.Folder(t, "docker")
 	socket := "unix://" + filepath.Join(dir, "docker.sock")
-	daemon := exec.Command("dockerd",
+	daemon := exec.Command("dockerd", append([]string{
 		"--host", socket,
 		"--data-root", filepath.Join(dir, "data"),
 		"--exec-root", filepath.Join(dir, "run"),
 		"--pidfile", filepath.Join(dir, "pid"),
+		"--cgroup-parent", cgroup(b.dir),
 		"--log-level", "warn",
-	)
+	}, options...)...)
 	daemon.Env = os.Environ()
 	start(t, dir, 30*time.Second, daemon).await(t, 30*time.Second, func() error {
 		_, err := Run(exec.CommandContext(t.Context(), Docker, "--host", socket, "version"))

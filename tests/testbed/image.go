@@ -22,6 +22,7 @@ type Image struct {
 	ID      string   // the digest of the config
 	Layers  []string // the digests of the uncompressed layers, the lowest first
 	Env     []string // of what runs in it
+	Program []string // runs in it, whatever the command
 	Command []string // runs in it by default
 	Says    string   // what the command prints
 }
@@ -47,6 +48,21 @@ func (b *Bed) From(t *testing.T, where string) Image {
 		Command: []string{"/" + greeter},
 		Says:    "Hello from " + where + "!",
 	}, b.greeterLayer(t), b.fileLayer(t, "from", name, 0o644, content))
+}
+
+// Server is an image of the server, which for its users is what the Dockerfile
+// makes.
+func (b *Bed) Server(t *testing.T) Image {
+	t.Helper()
+	program, err := os.ReadFile(b.Binary())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.assemble(t, Image{
+		Name:    "server",
+		Program: []string{"/usr/bin/" + server},
+		Command: []string{"serve"},
+	}, b.fileLayer(t, "usr/bin/"+server, "server-layer", 0o755, program))
 }
 
 func (b *Bed) greeterLayer(t *testing.T) string {
@@ -147,7 +163,7 @@ func (i *Image) config() ([]byte, error) {
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
 		"created":      created,
-		"config":       object{"Cmd": i.Command, "Env": i.Env},
+		"config":       object{"Entrypoint": i.Program, "Cmd": i.Command, "Env": i.Env},
 		"rootfs":       object{"type": "layers", "diff_ids": i.Layers},
 		"history":      history,
 	})

@@ -18,6 +18,9 @@ func Server(ctx context.Context, dir string) error {
 	return build(ctx, module+"/server", filepath.Join(dir, server))
 }
 
+// Binary is the path of what Server prepared.
+func (b *Bed) Binary() string { return b.path(server) }
+
 // Hello prepares the one program of the from-scratch image.
 func Hello(ctx context.Context, dir string) error {
 	return build(ctx, module+"/tests/testbed/hello", filepath.Join(dir, greeter))

@@ -9,7 +9,8 @@
 //   - docker.io and quay.io are somebody else's registry, started by a test;
 //   - changes to /etc, /var/lib and /run stay inside, and the container tools
 //     find none of the host's settings, images and credentials there;
-//   - a Docker daemon may rewrite the firewall;
+//   - a Docker daemon may rewrite the firewall, and have hosts in containers
+//     on which Ansible plays;
 //   - everything that was started or mounted ends with the test binary, also
 //     when that was killed.
 //
@@ -18,6 +19,7 @@ package testbed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -83,7 +85,8 @@ func outside(preparations []Preparation) (code int, err error) {
 			return 0, err
 		}
 	}
-	return enter(ctx, dir)
+	code, err = enter(ctx, dir)
+	return code, errors.Join(err, removeCgroup(dir))
 }
 
 // Open is the first thing that a test calls. It skips the test where the
