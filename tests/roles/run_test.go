@@ -11,6 +11,9 @@ import (
 func TestRun(t *testing.T) {
 	bed := testbed.Open(t)
 	hosts := bed.StartHosts(t)
+	if changed := hosts.Build(t, testbed.Job{}).Play(t, "playbooks/ping.yaml").Changed(); len(changed) > 0 {
+		t.Errorf("to look at the hosts changes them: %v", changed)
+	}
 	ways := map[*testbed.Host][]func(*testing.T){}
 	names := map[*testbed.Host][]string{}
 	add := func(name string, host *testbed.Host, play func(*testing.T)) {

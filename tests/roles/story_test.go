@@ -40,7 +40,7 @@ func TestStory(t *testing.T) {
 			map[string]any{"repository": "quay.io/org/tool"},
 		},
 	})
-	build.PlayTwice(t, "playbooks/story/buildset.yaml")
+	build.PlayTwice(t, "../../playbooks/buildset-registry/pre.yaml", "--limit=builder")
 	build.PlayTwice(t, "playbooks/story/pull.yaml")
 	s.consume(t, ahead)
 	s.create(t)
@@ -53,7 +53,7 @@ func TestStory(t *testing.T) {
 	s.promote(t, returned[0])
 
 	next := s.build(t, returned, nil)
-	next.PlayTwice(t, "playbooks/story/zuul-jobs.yaml")
+	next.Play(t, "playbooks/story/zuul-jobs.yaml")
 	s.hosts.Builder.Run(t, "podman", "rmi", "--all", "--force")
 	if said := s.hosts.Builder.Run(t, "podman", "run", "--rm", "--network=none", "org/app:1.0"); said != ahead.Says {
 		t.Errorf("the next change gets %q, want %q", said, ahead.Says)
@@ -74,7 +74,7 @@ func tell(t *testing.T) story {
 		"intermediate_registry_tls_hosts": []string{"intermediate"},
 		"intermediate_registry_users":     []any{map[string]any{"username": "zuul", "password": password, "access": "write"}},
 	}})
-	deploy.PlayTwice(t, "playbooks/story/intermediate.yaml")
+	deploy.Play(t, "playbooks/story/intermediate.yaml")
 	s.intermediate = map[string]any{
 		"host": "intermediate", "port": 5000, "username": "zuul", "password": password,
 		"cert": s.hosts.Intermediate.Read(t, "/var/lib/zuul-registry/tls/cert.pem"),
@@ -109,7 +109,8 @@ func (s story) ahead(t *testing.T, image testbed.Image, repositories ...string) 
 		map[string]any{"name": "bare", "url": "https://logs.test/bare"})
 }
 
-// build is a build on the builder whose registry finds the upstreams.
+// build is a build on the builder, whose registry finds the upstreams, with a
+// directory for it on the executor.
 func (s story) build(t *testing.T, artifacts []any, variables map[string]any) *testbed.Build {
 	t.Helper()
 	environment := map[string]any{}
@@ -132,7 +133,9 @@ func (s story) build(t *testing.T, artifacts []any, variables map[string]any) *t
 		"buildset_registry_docker_user": "root",
 	}
 	maps.Copy(all, variables)
-	return s.hosts.Build(t, testbed.Job{Artifacts: artifacts, Variables: all})
+	build := s.hosts.Build(t, testbed.Job{Artifacts: artifacts, Variables: all})
+	s.hosts.Executor.Run(t, "install", "--directory", "--owner=zuul", build.WorkDir)
+	return build
 }
 
 // consume gets images by their public names, and nothing else, with each tool

@@ -54,6 +54,7 @@ func (b *Bed) StartHosts(t *testing.T) *Hosts {
 	h := &Hosts{bed: b, docker: []string{Docker, "--host", socket}}
 	h.run(t, "import", layer, nodeImage)
 	h.run(t, "network", "create", "--subnet", nodeIPv4+"0/24", "--ipv6", "--subnet", nodeIPv6+"/64", nodeNetwork)
+	t.Cleanup(func() { h.run(t, "network", "rm", nodeNetwork) }) // or it would be in the way of the next one
 
 	h.Intermediate = h.add("intermediate")
 	h.Executor = h.add("executor")
