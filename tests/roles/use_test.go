@@ -37,9 +37,7 @@ func TestUseIsUndoneToTheByte(t *testing.T) {
 	}
 	hosts.Builder.Run(t, "mkdir", "-p", "/var/snap/microk8s/current/args/certs.d", "/var/lib/kubelet")
 	build := hosts.Build(t, testbed.Job{Variables: map[string]any{
-		"buildset_registry": map[string]any{
-			"host": "192.0.2.7", "port": 5000, "username": "zuul", "password": secret, "cert": certificate,
-		},
+		"buildset_registry": registry,
 	}})
 	const playbook = "playbooks/use-buildset-registry.yaml"
 	before := footprint(t, hosts.Builder)
@@ -56,8 +54,8 @@ func TestUseIsUndoneToTheByte(t *testing.T) {
 	said := strings.Join(strings.Fields(build.Play(t, "playbooks/doctor.yaml").Console), " ")
 	for _, line := range []string{
 		endpoint + " DOES NOT ANSWER: [X509]",
-		"docker 20.10.24+dfsg1 docker.io https://" + endpoint + " > https://theirs.test > registry-1.docker.io",
-		"docker 20.10.24+dfsg1 quay.io quay.io PAST THE BUILDSET REGISTRY",
+		" docker.io https://" + endpoint + " > https://theirs.test > registry-1.docker.io",
+		" quay.io quay.io PAST THE BUILDSET REGISTRY",
 		"podman, buildah, skopeo docker.io " + endpoint + "/docker.io > theirs.test/hub > docker.io",
 		"containerd quay.io https://" + endpoint + " > https://quay.io",
 		"buildkitd, buildx --config docker.io " + endpoint + " > theirs.test > registry-1.docker.io",
@@ -69,6 +67,31 @@ func TestUseIsUndoneToTheByte(t *testing.T) {
 	build.PlayTwice(t, playbook, "--extra-vars", "buildset_registry_state=absent")
 	if now := footprint(t, hosts.Builder); now != before {
 		t.Errorf("what was changed is not undone:\n%s", difference(before, now))
+	}
+}
+
+// TestUseOnOtherDistributions has each family's own place of certificates, and
+// the command that reads it, which notes here what it was called with.
+func TestUseOnOtherDistributions(t *testing.T) {
+	hosts := testbed.Open(t).StartHosts(t)
+	build := hosts.Build(t, testbed.Job{Variables: map[string]any{"buildset_registry": registry}})
+	for _, family := range []struct{ name, command, anchors, forget string }{
+		{"RedHat", "/usr/bin/update-ca-trust", "/etc/pki/ca-trust/source/anchors", ""},
+		{"Suse", "/usr/sbin/update-ca-certificates", "/etc/pki/trust/anchors", "--fresh"},
+	} {
+		hosts.Builder.Write(t, family.command, 0o755, []byte("#!/bin/sh\necho \"called $*\" >>/var/tmp/"+family.name+"\n"))
+		const playbook = "playbooks/use-buildset-registry.yaml"
+		build.Play(t, playbook, "--extra-vars", "ansible_os_family="+family.name)
+		if said := hosts.Builder.Read(t, family.anchors+"/zuul-jobs.buildset-registry.crt"); said != certificate {
+			t.Errorf("on %s the certificate is %q", family.name, said)
+		}
+		build.Play(t, playbook, "--extra-vars", "ansible_os_family="+family.name+" buildset_registry_state=absent")
+		if _, err := hosts.Builder.Try(t, "test", "-e", family.anchors); err == nil {
+			t.Errorf("on %s the place of the certificate is still there", family.name)
+		}
+		if said := hosts.Builder.Read(t, "/var/tmp/"+family.name); said != "called \ncalled "+family.forget+"\n" {
+			t.Errorf("on %s the command was %q", family.name, said)
+		}
 	}
 }
 
@@ -89,6 +112,11 @@ func difference(before, now string) string {
 		lines = append(lines, "- "+line)
 	}
 	return strings.Join(lines, "")
+}
+
+// registry is one that does not run: what is configured must not depend on it.
+var registry = map[string]any{
+	"host": "192.0.2.7", "port": 5000, "username": "zuul", "password": secret, "cert": certificate,
 }
 
 const endpoint = "zuul-jobs.buildset-registry:5000"
