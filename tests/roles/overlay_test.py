@@ -4,13 +4,25 @@ import importlib.util
 import json
 import os
 import stat
+import sys
 import tempfile
 import unittest
+import unittest.mock
 
 ROLE = os.path.join(os.path.dirname(__file__), '../../roles/use-buildset-registry')
-spec = importlib.util.spec_from_file_location('overlay', os.path.join(ROLE, 'library/overlay.py'))
-overlay = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(overlay)
+
+
+def load(name, path):
+    """Imports a module as Ansible does on a node."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(ROLE, path))
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+load('ansible.module_utils.toml_reader', 'module_utils/toml_reader.py')
+load('ansible.module_utils.layer_formats', 'module_utils/layer_formats.py')
+overlay = load('overlay', 'library/overlay.py')
 
 
 class Module:
@@ -70,7 +82,7 @@ HOSTS = {'path': 'etc/hosts.toml', 'toml': [
     {'table': 'host."https://ours"', 'top': True, 'default': {'capabilities': ['pull'], 'ca': '/ca.crt'}},
 ]}
 CREDENTIALS = {'path': 'home/.docker/config.json', 'mode': '0600', 'json': {'auths': {'ours': {'auth': 'c2VjcmV0'}}}}
-ALIAS = {'path': 'etc/hosts', 'line': '192.0.2.1\tours'}
+ALIAS = {'path': 'etc/hosts', 'text': '192.0.2.1\tours\n'}
 CERTIFICATE = {'path': 'etc/docker/certs.d/ours/ca.crt', 'content': 'PEM\n'}
 ALL = [MIRROR, BUILDKIT, HOSTS, CREDENTIALS, ALIAS, CERTIFICATE]
 
@@ -189,6 +201,91 @@ class Laying(Machine):
             with self.assertRaisesRegex(overlay.Unusable, 'buildkitd.toml cannot be changed'):
                 self.lay(BUILDKIT)
             self.assertEqual(self.text('etc/buildkitd.toml'), text)
+
+    def test_what_is_ours_in_a_changed_table_goes(self):
+        registry = {'path': 'etc/config.toml', 'toml': [
+            {'table': 'plugins."cri".registry', 'default': {'config_path': '/d'}},
+            {'table': 'registry."docker.io"', 'first': {'mirrors': 'ours'}},
+        ]}
+        self.put('etc/config.toml', '[plugins."cri".registry]\n  config_path = ""\n[registry."docker.io"]\nmirrors = ["theirs"]\n')
+        self.lay(registry)
+        self.put('etc/config.toml', self.text('etc/config.toml').replace('mirrors = ["ours", "theirs"]', 'mirrors = [\n  "ours",\n  "theirs",\n]'))
+        self.lay()
+        self.assertEqual(self.text('etc/config.toml'),
+                         '[plugins."cri".registry]\n  config_path = ""\n[registry."docker.io"]\nmirrors = [\n  "theirs",\n]\n')
+
+    def test_a_value_that_somebody_changed_is_theirs(self):
+        self.lay(HOSTS)
+        self.put('etc/hosts.toml', self.text('etc/hosts.toml').replace('https://quay.io', 'https://third'))
+        self.lay()
+        self.assertEqual(self.text('etc/hosts.toml').strip(), 'server = "https://third"')
+
+    def test_what_is_laid_is_in_force_or_refused(self):
+        for text in ('[registry."docker.io"]\nmirrors = ["theirs"] # not "ours:5000"\n',
+                     '[registry."docker.io"]\nmirrors = ["theirs", "ours:5000"]\n'):
+            self.put('etc/buildkitd.toml', text)
+            self.lay(BUILDKIT)
+            self.assertIn('mirrors = ["ours:5000", "theirs"', self.text('etc/buildkitd.toml'))
+            self.lay()
+            self.assertEqual(self.text('etc/buildkitd.toml'), text)
+        for text in ('a = """\n[registry."docker.io"]\n"""\n', '[[registry]]\nx = 1\n'):
+            self.put('etc/buildkitd.toml', text)
+            with self.assertRaisesRegex(overlay.Unusable, 'buildkitd.toml cannot be changed'):
+                self.lay(BUILDKIT)
+            self.assertEqual(self.text('etc/buildkitd.toml'), text)
+
+    def test_an_end_between_record_and_file_loses_nothing(self):
+        for name, text in THEIRS.items():
+            self.put(name, text)
+        before = self.tree()
+        new = dict(MIRROR, json={'registry-mirrors': ['https://new']})
+        for first in ((), (MIRROR,)):
+            self.lay(*first)
+            with unittest.mock.patch.object(overlay, 'write', self.ends_before_the_file):
+                with self.assertRaises(KeyboardInterrupt):
+                    self.lay(new)
+            self.lay()
+            self.assertEqual(self.tree(), before)
+
+    def ends_before_the_file(self, module, path, *rest, write=overlay.write):
+        if not path.endswith('layer'):
+            raise KeyboardInterrupt
+        write(module, path, *rest)
+
+    def test_a_file_that_was_moved_and_linked_is_the_same(self):
+        self.put('etc/docker/daemon.json', THEIRS['etc/docker/daemon.json'])
+        self.lay(MIRROR)
+        os.rename(self.path('etc/docker'), self.path('moved'))
+        os.symlink(self.path('moved'), self.path('etc/docker'))
+        self.assertEqual(self.lay(MIRROR), [])
+        self.lay()
+        self.assertEqual(self.text('moved/daemon.json'), THEIRS['etc/docker/daemon.json'])
+
+    def test_a_mode_that_somebody_changed_stays(self):
+        self.put('etc/docker/daemon.json', THEIRS['etc/docker/daemon.json'], 0o644)
+        self.lay(MIRROR)
+        os.chmod(self.path('etc/docker/daemon.json'), 0o600)
+        self.lay()
+        self.assertEqual(stat.S_IMODE(os.stat(self.path('etc/docker/daemon.json')).st_mode), 0o600)
+
+    def test_one_file_by_two_names_is_refused(self):
+        os.symlink(self.root, self.path('again'))
+        with self.assertRaisesRegex(overlay.Unusable, 'two of the files are one'):
+            self.lay(MIRROR, dict(MIRROR, path='again/' + MIRROR['path']))
+
+    def test_no_secret_is_told(self):
+        for name, text, entry in (
+                ('etc/registries.yaml', 'password: @hunter2\n', {'yaml': {'mirrors': {}}}),
+                ('etc/buildkitd.toml', 'registry.auth = "hunter2"\n', {'toml': BUILDKIT['toml']})):
+            self.put(name, text)
+            with self.assertRaises(overlay.Unusable) as refused:
+                self.lay(dict(entry, path=name))
+            self.assertNotIn('hunter2', str(refused.exception))
+
+    def test_yaml_is_merged_with_what_reads_it(self):
+        self.put('etc/registries.yaml', 'mirrors:\n  docker.io: {endpoint: [theirs]}\n')
+        self.lay({'path': 'etc/registries.yaml', 'yaml': {'mirrors': {'docker.io': {'endpoint': ['ours']}}}})
+        self.assertEqual(json.loads(self.text('etc/registries.yaml')), {'mirrors': {'docker.io': {'endpoint': ['ours', 'theirs']}}})
 
     def test_an_empty_value_is_none(self):
         self.put('etc/config.toml', 'version = 2\n[plugins]\n  [plugins."cri".registry]\n    config_path = ""\n')

@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import pwd
-import re
 import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.layer_formats import FORMATS
 
 DOCUMENTATION = '''
 module: overlay
@@ -23,7 +23,8 @@ description:
     byte.
   - A file that somebody has changed in the meantime keeps those changes; only
     what is ours is taken out of it.
-  - Nothing is written unless all of it can be.
+  - Everything is planned before anything is written. What does not fit a file of
+    the user's is an error, and then nothing is.
 options:
   layer:
     description: The file that keeps what was there before.
@@ -33,7 +34,7 @@ options:
     description: >-
       What the layer holds. Each has C(path), in which C(~user) is a home and
       C({uid}) the number of the owner, and one of C(content) (the whole
-      file), C(line) (is in the file), C(json) or C(yaml) (merged into the
+      file), C(text) (is at its end), C(json) or C(yaml) (merged into the
       file: dictionaries by key, and lists so that ours come first) or C(toml)
       (a list of C(table), C(first) (values that are to be the first of
       arrays), C(default) (keys that are set where they are not, or empty) and C(top)
@@ -57,235 +58,6 @@ class Unusable(Exception):
     """A file cannot take what is to be laid over it."""
 
 
-# What is laid over a file: each format lays what is wanted over a text, and
-# lifts it off a text that somebody has changed since. No text is no file.
-
-class Content:
-    @staticmethod
-    def lay(text, wanted):
-        return wanted
-
-    @staticmethod
-    def lift(text, wanted, original):
-        return original
-
-
-class Line:
-    @staticmethod
-    def lay(text, wanted):
-        lines = (text or '').splitlines()
-        if wanted in lines:
-            return text
-        return '\n'.join(lines + [wanted, ''])
-
-    @staticmethod
-    def lift(text, wanted, original):
-        if wanted in (original or '').splitlines():
-            return text
-        return ''.join(line for line in text.splitlines(True) if line.rstrip('\n') != wanted)
-
-
-class Json:
-    @staticmethod
-    def read(text):
-        return json.loads(text) if text and text.strip() else {}
-
-    @staticmethod
-    def write(data):
-        return json.dumps(data, indent=4) + '\n'
-
-    @classmethod
-    def lay(cls, text, wanted):
-        data = cls.read(text)
-        if not isinstance(data, dict):
-            raise ValueError('it holds no object')
-        return cls.write(merge(data, wanted))
-
-    @classmethod
-    def lift(cls, text, wanted, original):
-        data = unmerge(cls.read(text), wanted, cls.read(original))
-        if original is None and not data:
-            return None
-        return cls.write(data)
-
-
-class Yaml(Json):
-    @staticmethod
-    def read(text):
-        if not text or not text.strip():
-            return {}
-        try:
-            return json.loads(text)  # JSON is YAML; it is what we write
-        except ValueError:
-            pass
-        try:
-            import yaml
-        except ImportError:
-            raise ValueError('to change it the node needs python3-yaml')
-        try:
-            return yaml.safe_load(text) or {}
-        except yaml.YAMLError as error:
-            raise ValueError(error)
-
-
-def merge(data, wanted):
-    """Merges dictionaries by key, and lists so that the wanted come first."""
-    if isinstance(data, dict) and isinstance(wanted, dict):
-        merged = dict(data)
-        for key, value in wanted.items():
-            merged[key] = merge(data[key], value) if key in data else value
-        return merged
-    if isinstance(data, list) and isinstance(wanted, list):
-        return wanted + [item for item in data if item not in wanted]
-    return wanted
-
-
-def unmerge(data, wanted, original):
-    """Takes out what is wanted and was not in the original."""
-    if isinstance(data, dict) and isinstance(wanted, dict):
-        original = original if isinstance(original, dict) else {}
-        rest = {}
-        for key, value in data.items():
-            if key in wanted:
-                value = unmerge(value, wanted[key], original.get(key))
-                if key not in original and value in ({}, [], None):
-                    continue
-            rest[key] = value
-        return rest
-    if isinstance(data, list) and isinstance(wanted, list):
-        original = original if isinstance(original, list) else []
-        return [item for item in data if item not in wanted or item in original]
-    return original if data == wanted else data
-
-
-class Toml:
-    """Edits the text, so that comments and the order of tables remain."""
-
-    KEY = r'(?:[A-Za-z0-9_-]+|"[^"\n]*"|\'[^\'\n]*\')'
-    DOTTED = KEY + r'(?:\s*\.\s*' + KEY + r')*'
-    HEADER = re.compile(r'^\s*\[{1,2}\s*(' + DOTTED + r')\s*\]{1,2}\s*(?:#.*)?$')
-
-    @classmethod
-    def parts(cls, dotted):
-        return tuple(part.strip('"\'') for part in re.findall(cls.KEY, dotted))
-
-    @classmethod
-    def header(cls, line):
-        match = cls.HEADER.match(line)
-        return cls.parts(match.group(1)) if match else None
-
-    @classmethod
-    def lay(cls, text, wanted):
-        lines = (text or '').splitlines()
-        for edit in wanted:
-            cls.edit(lines, edit)
-        laid = '\n'.join(lines + [''])
-        cls.verify(laid)
-        return laid
-
-    @classmethod
-    def edit(cls, lines, edit):
-        table = edit.get('table', '')
-        start, end = cls.find(lines, cls.parts(table), edit.get('top'))
-        if start is None:
-            start = end
-            block = ['[%s]' % table]
-            if end and lines[end - 1].strip():
-                block.insert(0, '')
-            if end < len(lines):
-                block.append('')
-            lines[end:end] = block
-            start = end + block.index('[%s]' % table) + 1
-            end = start
-        new = []
-        for key, value in edit.get('default', {}).items():
-            at, line = cls.key(lines, start, end, key), '%s = %s' % (key, json.dumps(value))
-            if at is None:
-                new.append(line)
-            elif re.search(r'=\s*(""|\'\')\s*(#.*)?$', lines[at]):
-                lines[at] = line
-        for key, value in edit.get('first', {}).items():
-            at = cls.key(lines, start, end, key)
-            if at is None:
-                new.append('%s = [%s]' % (key, json.dumps(value)))
-            elif json.dumps(value) not in lines[at]:
-                lines[at] = cls.prepend(lines[at], json.dumps(value))
-        lines[start:start] = new
-
-    @classmethod
-    def find(cls, lines, table, top):
-        """Where a table's lines begin and end; no begin where it is not."""
-        headers = [(at, cls.header(line)) for at, line in enumerate(lines) if cls.header(line)]
-        bounds = [at for at, _ in headers] + [len(lines)]
-        if not table:
-            return 0, bounds[0]
-        for number, (at, name) in enumerate(headers):
-            if name == table:
-                return at + 1, bounds[number + 1]
-        for line in lines[:bounds[0]]:
-            if re.match(r'\s*["\']?' + re.escape(table[0]) + r'["\']?\s*[.=]', line):
-                raise ValueError('%r is not written as a table: write it as [%s…]' % (line.strip(), table[0]))
-        return None, bounds[0] if top else len(lines)
-
-    @staticmethod
-    def key(lines, start, end, key):
-        for at in range(start, end):
-            if re.match(r'\s*["\']?' + re.escape(key) + r'["\']?\s*=', lines[at]):
-                return at
-        return None
-
-    @staticmethod
-    def prepend(line, value):
-        start = line.index('=') + 1
-        match = re.match(r'\s*\[(\s*\])?', line[start:])
-        if not match:
-            raise ValueError('%r is no array' % line.strip())
-        if match.group(1):
-            return line[:start] + ' [' + value + ']' + line[start + match.end():]
-        return line[:start] + ' [' + value + ', ' + line[start + match.end():].lstrip()
-
-    @staticmethod
-    def verify(text):
-        try:
-            import tomllib
-        except ImportError:  # before Python 3.11
-            return
-        tomllib.loads(text)
-
-    @classmethod
-    def lift(cls, text, wanted, original):
-        """Takes out the tables and keys that laying put in."""
-        lines = text.splitlines()
-        before = (original or '').splitlines()
-        for edit in wanted:
-            table = cls.parts(edit.get('table', ''))
-            start, end = cls.find(lines, table, False)
-            if start is None:
-                continue
-            was, till = cls.find(before, table, False)
-            for key, value in edit.get('default', {}).items():
-                at = cls.key(lines, start, end, key)
-                if at is not None and (was is None or cls.key(before, was, till, key) is None):
-                    del lines[at]
-                    end -= 1
-            for key, value in edit.get('first', {}).items():
-                at = cls.key(lines, start, end, key)
-                if at is None:
-                    continue
-                lines[at] = re.sub(re.escape(json.dumps(value)) + r'\s*,?\s*', '', lines[at], count=1)
-                if re.match(r'[^=]*=\s*\[\s*\]\s*$', lines[at]) and (was is None or cls.key(before, was, till, key) is None):
-                    del lines[at]
-                    end -= 1
-            if table and was is None and not ''.join(lines[start:end]).strip():
-                del lines[start - 1:end]
-        if original is None and not ''.join(lines).strip():
-            return None
-        return '\n'.join(lines + [''])
-
-
-FORMATS = {'content': Content, 'line': Line, 'json': Json, 'yaml': Yaml, 'toml': Toml}
-
-
 class File:
     """One file of the layer, as it is and as it is to be."""
 
@@ -303,7 +75,7 @@ class File:
         if not self.kept:
             return self.current
         original = unpack(self.kept['original'])
-        if self.current == original or digest(self.current) == self.kept['written']:
+        if self.current == original or digest(self.current) in self.kept['written']:
             return original
         if self.current is None:
             return None
@@ -315,7 +87,7 @@ class File:
         name = self.format[0]
         try:
             return FORMATS[name].lay(original, self.entry[name])
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise Unusable('%s cannot be changed, and nothing was: %s' % (self.path, error))
 
 
@@ -323,7 +95,7 @@ def lifted(path, entry, current, original):
     name = [name for name in FORMATS if name in entry][0]
     try:
         return FORMATS[name].lift(current, entry[name], original)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise Unusable('%s cannot be restored, and nothing was changed: %s' % (path, error))
 
 
@@ -368,18 +140,17 @@ def unpack(packed):
     return None if packed is None else base64.b64decode(packed).decode('utf-8', 'surrogateescape')
 
 
-def make_directories(directory, owner, mode):
-    """Makes a directory with those that it needs, and returns the new ones."""
-    new = []
-    while not os.path.isdir(directory):
-        new.append(directory)
-        directory = os.path.dirname(directory)
-    for path in reversed(new):
+def missing(directory):
+    """The directories that are not there yet, the outer ones first."""
+    return missing(os.path.dirname(directory)) + [directory] if not os.path.isdir(directory) else []
+
+
+def make(directories, owner, mode):
+    for path in directories:
         os.mkdir(path, mode)
         os.chmod(path, mode)
         if owner:
             os.chown(path, owner.pw_uid, owner.pw_gid)
-    return new
 
 
 def write(module, path, text, mode, uid, gid):
@@ -395,7 +166,10 @@ def write(module, path, text, mode, uid, gid):
         except OSError as error:
             if error.errno not in (errno.EBUSY, errno.EXDEV):
                 raise
-            with open(path, 'wb') as file:
+            with open(path, 'r+b') as file:
+                os.fchown(file.fileno(), uid, gid)
+                os.fchmod(file.fileno(), mode)
+                file.truncate()
                 file.write(encode(text))
     finally:
         if os.path.exists(temporary):
@@ -411,14 +185,16 @@ class Layer:
         self.path = module.params['layer']
         text = read(self.path)
         record = json.loads(text) if text else {}
-        self.kept = record.get('files', {})
+        self.kept = {os.path.realpath(path): kept for path, kept in record.get('files', {}).items()}
         self.directories = record.get('directories', [])
         self.changed = []
 
     def apply(self, entries):
         """Plans everything, and then does it."""
-        plan = []
-        for file in [File(entry, self.kept) for entry in entries]:
+        plan, files = [], [File(entry, self.kept) for entry in entries]
+        if len({file.path for file in files}) < len(files):
+            raise Unusable('two of the files are one: %s' % ', '.join(sorted(file.path for file in files)))
+        for file in files:
             original = file.original()
             laid = file.laid(original)
             if laid != original:
@@ -429,7 +205,7 @@ class Layer:
             self.lay(file, original, laid)
         for path, rest in rests:
             self.lift(path, rest)
-        if rests and not self.module.check_mode:
+        if not self.module.check_mode and (rests or not self.kept and os.path.exists(self.path)):
             self.tidy()
 
     def rest(self, path):
@@ -438,7 +214,7 @@ class Layer:
         original = unpack(kept['original'])
         if current is None:
             return None
-        if current == original or digest(current) == kept['written']:
+        if current == original or digest(current) in kept['written']:
             return original
         return lifted(path, kept['entry'], current, original)
 
@@ -454,9 +230,17 @@ class Layer:
         if self.module.check_mode:
             return
         was = file.kept['mode'] if file.kept else status and stat.S_IMODE(status.st_mode)
-        self.kept[file.path] = {'original': pack(original), 'mode': was, 'written': digest(laid), 'entry': file.entry}
-        self.directories += make_directories(os.path.dirname(file.path), owner, 0o700 if owner else 0o755)
+        self.kept[file.path] = {
+            'original': pack(original),
+            'mode': was,
+            'entry': file.entry,
+            'set': mode,
+            'written': [digest(file.current), digest(laid)],  # either, if this is where it ends
+        }
+        new = missing(os.path.dirname(file.path))
+        self.directories += [path for path in new if path not in self.directories]
         self.save()  # before the file, so that what was there is never lost
+        make(new, owner, 0o700 if owner else 0o755)
         if status:
             ids = status.st_uid, status.st_gid
         else:
@@ -474,13 +258,14 @@ class Layer:
             if rest is None:
                 os.unlink(path)
             else:
-                mode = stat.S_IMODE(status.st_mode) if mode is None else mode
+                if mode is None or stat.S_IMODE(status.st_mode) not in (mode, self.kept[path]['set']):
+                    mode = stat.S_IMODE(status.st_mode)  # somebody has changed it since
                 write(self.module, path, rest, mode, status.st_uid, status.st_gid)
         del self.kept[path]
         self.save()
 
     def save(self):
-        make_directories(os.path.dirname(self.path), None, 0o700)
+        make(missing(os.path.dirname(self.path)), None, 0o700)
         record = {'files': self.kept, 'directories': self.directories}
         write(self.module, self.path, json.dumps(record, indent=4) + '\n', 0o600, os.geteuid(), os.getegid())
 

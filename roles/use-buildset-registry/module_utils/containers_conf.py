@@ -3,15 +3,7 @@
 import glob
 import os
 
-
-def parser():
-    """The TOML parser that the node has: Python 3.11 brings one."""
-    for name in ('tomllib', 'tomli', 'pip._vendor.tomli'):
-        try:
-            return __import__(name, fromlist=['loads']).loads
-        except ImportError:
-            pass
-    return None
+from ansible.module_utils.toml_reader import toml_reader
 
 
 def sources(user):
@@ -33,7 +25,7 @@ def registries(path):
         text = file.read()
     if '[registry' not in text.replace(' ', ''):
         return {}
-    loads = parser()
+    loads = toml_reader()
     if loads is None:
         raise LookupError('%s needs Python 3.11 or python3-tomli to be read' % path)
     try:
