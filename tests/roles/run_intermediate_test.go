@@ -14,7 +14,8 @@ import (
 func playIntermediate(t *testing.T, bed *testbed.Bed, hosts *testbed.Hosts) {
 	t.Helper()
 	const (
-		writer = "any $password: \"it\" is 'quoted' & sömetimes \\escaped"
+		part   = "by7whom0it8is5wr" // of a password, the same however that is quoted
+		writer = "any $password \"it\" is 'quoted' & sömetimes \\escaped " + part
 		reader = "another password than that"
 	)
 	host := hosts.Intermediate
@@ -61,7 +62,7 @@ func playIntermediate(t *testing.T, bed *testbed.Bed, hosts *testbed.Hosts) {
 	host.Run(t, "systemctl", "is-active", "zuul-registry-prune.timer")
 	host.Run(t, "systemd-analyze", "verify", "zuul-registry-prune.service")
 
-	secrets := []string{writer, reader}
+	secrets := []string{part, writer, reader}
 	var own struct{ Password, Secret string }
 	if err := json.Unmarshal([]byte(host.Read(t, "/var/lib/zuul-registry/credentials.json")), &own); err != nil {
 		t.Fatal(err)

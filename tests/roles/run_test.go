@@ -14,6 +14,7 @@ func TestRun(t *testing.T) {
 	if changed := hosts.Build(t, testbed.Job{}).Play(t, "playbooks/ping.yaml").Changed(); len(changed) > 0 {
 		t.Errorf("to look at the hosts changes them: %v", changed)
 	}
+	findLeaks(t, hosts.Intermediate)
 	ways := map[*testbed.Host][]func(*testing.T){}
 	names := map[*testbed.Host][]string{}
 	add := func(name string, host *testbed.Host, play func(*testing.T)) {

@@ -51,6 +51,15 @@ func (s *sentry) saw(t *testing.T) string {
 // that no log has them.
 func guarded(t *testing.T, host *testbed.Host, secrets ...string) {
 	t.Helper()
+	for _, place := range leaks(t, host, secrets...) {
+		t.Errorf("on %s there are secrets in %s", host.Name, place)
+	}
+}
+
+// leaks are the places on a host where others than root and the owner can read
+// a secret.
+func leaks(t *testing.T, host *testbed.Host, secrets ...string) (places []string) {
+	t.Helper()
 	host.Write(t, "/root/secrets", 0o600, []byte(strings.Join(secrets, "\n")+"\n"))
 	// As a user of no group, with the secrets to look for as input.
 	readable := host.Run(t, "sh", "-c", `
@@ -58,17 +67,18 @@ setpriv --reuid=nobody --regid=nogroup --clear-groups -- \
     grep --recursive --files-with-matches --no-messages --fixed-strings --devices=skip --file=- \
         /etc /home /opt /root /run /srv /tmp /usr/local /var </root/secrets
 true`)
-	if readable != "" {
-		t.Errorf("on %s everybody may read secrets in:\n%s", host.Name, readable)
+	for file := range strings.Lines(readable) {
+		places = append(places, strings.TrimSpace(file))
 	}
 	logged := host.Run(t, "sh", "-c", `
-if command -v journalctl >/dev/null && test -d /run/systemd/system; then
+if test -d /run/systemd/system; then
     journalctl --no-pager --output=export | grep --text --fixed-strings --file=/root/secrets
 fi
 true`)
 	if logged != "" {
-		t.Errorf("in the journal of %s is:\n%s", host.Name, logged)
+		places = append(places, "the journal: "+logged)
 	}
+	return places
 }
 
 // untold finds no secret in what somebody wrote, such as a console.
@@ -84,4 +94,25 @@ func untold(t *testing.T, where, text string, secrets ...string) {
 			t.Errorf("in %s is a secret: %s", where, line)
 		}
 	}
+}
+
+// findLeaks finds what somebody told who should not have, on a host with
+// systemd.
+func findLeaks(t *testing.T, host *testbed.Host) {
+	t.Helper()
+	const secret = "nobody may know this"
+	sentry := watch(t, host)
+	host.Run(t, "sh", "-c", "sleep 0.2 # "+secret)
+	if lines := sentry.saw(t); !strings.Contains(lines, secret) {
+		t.Errorf("nobody saw the command line among:\n%s", lines)
+	}
+
+	host.Write(t, "/home/zuul/told/everybody", 0o644, []byte("This is it: "+secret+"."))
+	host.Write(t, "/home/zuul/told/nobody", 0o600, []byte(secret))
+	host.Run(t, "sh", "-c", "chmod 755 /home/zuul; logger --id "+secret+"; journalctl --sync")
+	places := leaks(t, host, secret)
+	if len(places) != 2 || places[0] != "/home/zuul/told/everybody" || !strings.HasPrefix(places[1], "the journal: ") {
+		t.Errorf("the secret was told everybody and in the journal, but: %q", places)
+	}
+	host.Run(t, "sh", "-c", "chmod 700 /home/zuul; rm -r /home/zuul/told")
 }

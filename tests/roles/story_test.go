@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -51,6 +52,14 @@ func TestStory(t *testing.T) {
 		t.Errorf("pushed again, something changes: %q", changed)
 	}
 	s.promote(t, returned[0])
+	build.Play(t, "../../playbooks/buildset-registry/post.yaml", "--limit=builder")
+	log, err := os.ReadFile(filepath.Join(build.WorkDir, "logs/buildset-registry/builder.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(log), "name=quay.io/org/tool") {
+		t.Errorf("the log of the registry that was collected has no line of what was pushed:\n%s", log)
+	}
 
 	next := s.build(t, returned, nil)
 	next.Play(t, "playbooks/story/zuul-jobs.yaml")
@@ -60,8 +69,8 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// tell begins the story: upstreams have releases, and an intermediate registry
-// is deployed.
+// tell begins the story: upstreams have releases, an intermediate registry is
+// deployed, and the executor has the program.
 func tell(t *testing.T) story {
 	t.Helper()
 	bed := testbed.Open(t)
@@ -75,6 +84,11 @@ func tell(t *testing.T) story {
 		"intermediate_registry_users":     []any{map[string]any{"username": "zuul", "password": password, "access": "write"}},
 	}})
 	deploy.Play(t, "playbooks/story/intermediate.yaml")
+	program, err := os.ReadFile(bed.Binary())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.hosts.Executor.Write(t, "/usr/local/bin/zuul-registry", 0o755, program)
 	s.intermediate = map[string]any{
 		"host": "intermediate", "port": 5000, "username": "zuul", "password": password,
 		"cert": s.hosts.Intermediate.Read(t, "/var/lib/zuul-registry/tls/cert.pem"),

@@ -2,7 +2,7 @@ package testbed
 
 import (
 	"crypto/rand"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -51,27 +50,29 @@ func newBuild(t *testing.T, h *Hosts, job Job) *Build {
 	t.Helper()
 	dir := h.bed.Folder(t, "build")
 	b := &Build{ID: uuid(), WorkDir: filepath.Join(dir, "work"), dir: dir}
-	for _, folder := range []string{
-		"home", "temporary", "facts", "plugins", "work/logs", "work/src/opendev.org/zuul/app",
-	} {
+	for _, folder := range []string{"home", "temporary", "facts", "work/logs", "work/src/opendev.org/zuul/app"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "plugins", "record.py"), recorder, 0o644); err != nil {
+	if err := os.CopyFS(dir, parts); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "plugins", "ansible.cfg"), nil, 0o644); err != nil {
+	if err := os.Chmod(filepath.Join(b.parts(), "docker"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	writeJSON(t, b.inventory(), h.inventory(job))
 	writeJSON(t, b.variables(), map[string]any{"zuul": b.zuul(job)})
-	b.env = b.environment(t)
+	b.env = b.environment(t, h)
 	return b
 }
 
-//go:embed ansible/record.py
-var recorder []byte
+// parts are what Ansible is given that neither it nor the project has.
+//
+//go:embed ansible
+var parts embed.FS
+
+func (b *Build) parts() string { return filepath.Join(b.dir, "ansible") }
 
 func (b *Build) inventory() string { return filepath.Join(b.dir, "inventory.json") }
 func (b *Build) variables() string { return filepath.Join(b.dir, "zuul.json") }
@@ -87,7 +88,6 @@ func (h *Hosts) inventory(job Job) map[string]any {
 		}
 		hosts[host.Name] = map[string]any{
 			"ansible_connection":         "community.docker.docker",
-			"ansible_docker_extra_args":  strings.Join(h.docker[1:], " "),
 			"ansible_docker_host":        host.Name,
 			"ansible_host":               address,
 			"ansible_user":               nodeUser,
@@ -146,7 +146,7 @@ func (b *Build) zuul(job Job) map[string]any {
 
 // environment is Ansible's: what it is to find of the project's, what Zuul
 // sets, and nothing of the user's.
-func (b *Build) environment(t *testing.T) []string {
+func (b *Build) environment(t *testing.T, h *Hosts) []string {
 	t.Helper()
 	project, err := root()
 	if err != nil {
@@ -154,17 +154,19 @@ func (b *Build) environment(t *testing.T) []string {
 	}
 	plugins := filepath.Join(project, "tests/roles/plugins")
 	return append(os.Environ(),
+		"PATH="+b.parts()+":"+os.Getenv("PATH"),
+		"HOSTS="+h.socket,
 		"HOME="+filepath.Join(b.dir, "home"),
 		"TMPDIR="+filepath.Join(b.dir, "temporary"),
 		"LC_ALL=C.UTF-8",
 		"PYTHONDONTWRITEBYTECODE=1", // beside the plugins
-		"ANSIBLE_CONFIG="+filepath.Join(b.dir, "plugins/ansible.cfg"), // empty
+		"ANSIBLE_CONFIG="+filepath.Join(b.parts(), "ansible.cfg"),
 		"ANSIBLE_HOME="+filepath.Join(b.dir, "home/.ansible"),
 		"ANSIBLE_LOCAL_TEMP="+filepath.Join(b.dir, "temporary"),
 		"ANSIBLE_ROLES_PATH="+filepath.Join(project, "roles")+":"+filepath.Join(project, "tests/roles/zuul-jobs"),
 		"ANSIBLE_ACTION_PLUGINS="+filepath.Join(plugins, "action"),
 		"ANSIBLE_LIBRARY="+filepath.Join(plugins, "modules"),
-		"ANSIBLE_CALLBACK_PLUGINS="+filepath.Join(b.dir, "plugins"),
+		"ANSIBLE_CALLBACK_PLUGINS="+b.parts(),
 		"ANSIBLE_CALLBACKS_ENABLED=record",
 		"ANSIBLE_GATHERING=smart",
 		"ANSIBLE_GATHER_SUBSET=!all", // which leaves the least

@@ -15,16 +15,22 @@ var DockerTools = []string{Docker, "dockerd", "iptables", "runc"}
 // Docker is the command-line client.
 const Docker = "/usr/bin/docker"
 
-// StartDocker starts a Docker daemon for the test, with further options if it
-// needs them, and returns the URL of its socket.
-func (b *Bed) StartDocker(t *testing.T, options ...string) string {
+// StartDocker starts a Docker daemon for the test, which has no images, and
+// returns the URL of its socket.
+func (b *Bed) StartDocker(t *testing.T) string {
+	t.Helper()
+	return b.startDocker(t, b.Folder(t, "docker-data"))
+}
+
+// startDocker starts one that keeps what it has in the folder data.
+func (b *Bed) startDocker(t *testing.T, data string, options ...string) string {
 	t.Helper()
 	Need(t, DockerTools...)
 	dir := b.Folder(t, "docker")
 	socket := "unix://" + filepath.Join(dir, "docker.sock")
 	daemon := exec.Command("dockerd", append([]string{
 		"--host", socket,
-		"--data-root", filepath.Join(dir, "data"),
+		"--data-root", data,
 		"--exec-root", filepath.Join(dir, "run"),
 		"--pidfile", filepath.Join(dir, "pid"),
 		"--cgroup-parent", cgroup(b.dir),

@@ -20,7 +20,7 @@ type Hosts struct {
 	Builder      *Host // has systemd, and daemons of Docker and containerd
 
 	bed    *Bed
-	docker []string // the client of the daemon that they run in
+	socket string // of the daemon that they run in
 	all    []*Host
 }
 
@@ -30,7 +30,7 @@ type Host struct {
 	IPv4 string
 	IPv6 string
 
-	docker []string
+	socket string
 }
 
 // HostsTools are what StartHosts and the plays need.
@@ -49,10 +49,13 @@ func (b *Bed) StartHosts(t *testing.T) *Hosts {
 	t.Helper()
 	Need(t, HostsTools...)
 	layer := b.nodeLayer(t)
-	// IPv6 needs rules of the firewall, which this Docker takes for an experiment.
-	socket := b.StartDocker(t, "--experimental", "--ip6tables")
-	h := &Hosts{bed: b, docker: []string{Docker, "--host", socket}}
-	h.run(t, "import", layer, nodeImage)
+	// The image is imported once. IPv6 needs rules of the firewall, which this
+	// Docker takes for an experiment.
+	socket := b.startDocker(t, b.path("hosts"), "--experimental", "--ip6tables")
+	h := &Hosts{bed: b, socket: socket}
+	if h.run(t, "images", "--quiet", nodeImage) == "" {
+		h.run(t, "import", layer, nodeImage)
+	}
 	h.run(t, "network", "create", "--subnet", nodeIPv4+"0/24", "--ipv6", "--subnet", nodeIPv6+"/64", nodeNetwork)
 	t.Cleanup(func() { h.run(t, "network", "rm", nodeNetwork) }) // or it would be in the way of the next one
 
@@ -77,7 +80,7 @@ func (h *Hosts) add(name string) *Host {
 		Name:   name,
 		IPv4:   fmt.Sprint(nodeIPv4, n),
 		IPv6:   fmt.Sprint(nodeIPv6, n),
-		docker: h.docker,
+		socket: h.socket,
 	}
 	h.all = append(h.all, host)
 	return host
@@ -136,7 +139,7 @@ func (h *Hosts) start(t *testing.T, host *Host, command ...string) {
 // run runs the client of the daemon that the hosts run in.
 func (h *Hosts) run(t *testing.T, arguments ...string) string {
 	t.Helper()
-	out, err := Run(exec.Command(h.docker[0], append(h.docker[1:], arguments...)...))
+	out, err := Run(exec.Command(Docker, append([]string{"--host", h.socket}, arguments...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,6 +260,6 @@ func (h *Host) feed(t *testing.T, input []byte, command ...string) (string, erro
 
 func (h *Host) command(t *testing.T, command ...string) *exec.Cmd {
 	t.Helper()
-	arguments := append(h.docker[1:], "exec", "--interactive", h.Name)
-	return exec.CommandContext(t.Context(), h.docker[0], append(arguments, command...)...)
+	arguments := append([]string{"--host", h.socket, "exec", "--interactive", h.Name}, command...)
+	return exec.CommandContext(t.Context(), Docker, arguments...)
 }
