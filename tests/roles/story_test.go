@@ -35,7 +35,7 @@ func TestStory(t *testing.T) {
 	ahead := s.bed.From(t, "the change ahead")
 	artifacts := s.ahead(t, ahead, "docker.io/org/base", "quay.io/org/base")
 
-	build := s.build(t, artifacts, map[string]any{
+	build := s.build(t, artifacts, false, map[string]any{
 		"container_images": []any{
 			map[string]any{"context": ".", "repository": "docker.io/org/app", "tags": []string{"latest", "1.0"}},
 			map[string]any{"repository": "quay.io/org/tool"},
@@ -43,6 +43,10 @@ func TestStory(t *testing.T) {
 	})
 	build.PlayTwice(t, "../../playbooks/buildset-registry/pre.yaml", "--limit=builder")
 	build.PlayTwice(t, "playbooks/story/pull.yaml")
+	build.PlayTwice(t, "../../playbooks/buildset-registry/run.yaml")
+	if zuul, _ := build.Returned(t).Data["zuul"].(map[string]any); zuul["pause"] != true {
+		t.Errorf("the job that runs the registry does not pause: %v", zuul)
+	}
 	s.consume(t, ahead)
 	s.create(t)
 	build.Play(t, "playbooks/story/push.yaml")
@@ -61,7 +65,7 @@ func TestStory(t *testing.T) {
 		t.Errorf("the log of the registry that was collected has no line of what was pushed:\n%s", log)
 	}
 
-	next := s.build(t, returned, nil)
+	next := s.build(t, returned, true, nil)
 	next.Play(t, "playbooks/story/zuul-jobs.yaml")
 	s.hosts.Builder.Run(t, "podman", "rmi", "--all", "--force")
 	if said := s.hosts.Builder.Run(t, "podman", "run", "--rm", "--network=none", "org/app:1.0"); said != ahead.Says {
@@ -123,9 +127,9 @@ func (s story) ahead(t *testing.T, image testbed.Image, repositories ...string) 
 		map[string]any{"name": "bare", "url": "https://logs.test/bare"})
 }
 
-// build is a build on the builder, whose registry finds the upstreams, with a
-// directory for it on the executor.
-func (s story) build(t *testing.T, artifacts []any, variables map[string]any) *testbed.Build {
+// build is a build on the builder, which is known by its IPv4 or IPv6 address, and
+// whose registry finds the upstreams, with a directory for it on the executor.
+func (s story) build(t *testing.T, artifacts []any, ipv6 bool, variables map[string]any) *testbed.Build {
 	t.Helper()
 	environment := map[string]any{}
 	for _, setting := range s.upstreams.Settings() {
@@ -147,7 +151,7 @@ func (s story) build(t *testing.T, artifacts []any, variables map[string]any) *t
 		"buildset_registry_docker_user": "root",
 	}
 	maps.Copy(all, variables)
-	build := s.hosts.Build(t, testbed.Job{Artifacts: artifacts, Variables: all})
+	build := s.hosts.Build(t, testbed.Job{Artifacts: artifacts, Variables: all, IPv6: ipv6})
 	s.hosts.Executor.Run(t, "install", "--directory", "--owner=zuul", build.WorkDir)
 	return build
 }
