@@ -1,6 +1,7 @@
 package roles
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"os"
@@ -42,14 +43,15 @@ func TestStory(t *testing.T) {
 		},
 	})
 	build.PlayTwice(t, "../../playbooks/buildset-registry/pre.yaml", "--limit=builder")
-	build.PlayTwice(t, "playbooks/story/pull.yaml")
+	pulled := build.PlayTwice(t, "playbooks/story/pull.yaml")
 	build.PlayTwice(t, "../../playbooks/buildset-registry/run.yaml")
 	if zuul, _ := build.Returned(t).Data["zuul"].(map[string]any); zuul["pause"] != true {
 		t.Errorf("the job that runs the registry does not pause: %v", zuul)
 	}
 	s.consume(t, ahead)
 	s.create(t)
-	build.Play(t, "playbooks/story/push.yaml")
+	pushed := build.Play(t, "playbooks/story/push.yaml")
+	untold(t, "the console", pulled.Console+pushed.Console, password, base64.StdEncoding.EncodeToString([]byte("zuul:"+password)))
 	returned := s.artifacts(t, build, "docker.io/org/app:latest", "docker.io/org/app:1.0", "quay.io/org/tool:latest")
 	again := build.Play(t, "playbooks/story/push.yaml")
 	if changed := again.Changed(); len(changed) > 0 {
