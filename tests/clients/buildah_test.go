@@ -8,10 +8,10 @@ import (
 )
 
 // buildah is Buildah with a store of its own.
-type buildah struct{ account }
+type buildah struct{ containersTool }
 
-func startBuildah(t *testing.T, bed *testbed.Bed) client {
-	return buildah{account{containersCommand(t, bed, "buildah")}}
+func startBuildah(t *testing.T, w *world) client {
+	return buildah{newContainersTool(t, w, "buildah")}
 }
 
 func (b buildah) load(ctx context.Context, image testbed.Image, ref string) error {
@@ -20,10 +20,6 @@ func (b buildah) load(ctx context.Context, image testbed.Image, ref string) erro
 	}
 	return b.tag(ctx, image.ID, ref)
 }
-
-func (b buildah) push(ctx context.Context, ref string) error   { return b.do(ctx, "push", ref) }
-func (b buildah) pull(ctx context.Context, ref string) error   { return b.do(ctx, "pull", ref) }
-func (b buildah) remove(ctx context.Context, ref string) error { return b.do(ctx, "rmi", ref) }
 
 func (b buildah) id(ctx context.Context, ref string) (string, error) {
 	id, err := b.inspect(ctx, "{{.FromImageID}}", ref)
@@ -49,8 +45,4 @@ func (b buildah) use(ctx context.Context, image testbed.Image, ref string) (stri
 		return "", err
 	}
 	return said, b.do(ctx, "rm", container)
-}
-
-func (b buildah) build(ctx context.Context, base, ref string) error {
-	return b.buildAlways(ctx, base, ref)
 }

@@ -2,9 +2,11 @@ package clients
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,16 +14,25 @@ import (
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
-// client is a container tool with a store of images of its own, driven
-// through the commands that its users type. A ref is what they would name an
-// image by, registry.test:9000/zuul/debian:tag; an error holds all that the
-// tool said.
+// client is a container tool, driven through the commands that its users type.
+// What it can do is in the further interfaces: a scenario is for the tools that
+// have those which it needs. A ref is what users would name an image by,
+// registry.test:9000/zuul/app:tag; an error holds all that the tool said.
 type client interface {
+	version(ctx context.Context) (string, error)
+}
+
+// account is what knows passwords.
+type account interface {
 	login(ctx context.Context, host, user, password string) error
 	logout(ctx context.Context, host string) error
 	// asksAtLogin says whether login asks the host. A tool that does not keeps
 	// what it was told, and finds out when it pushes.
 	asksAtLogin() bool
+}
+
+// store is what has images of its own.
+type store interface {
 	// load puts an image into the tool's store, as ref.
 	load(ctx context.Context, image testbed.Image, ref string) error
 	// tag gives an image in the store a further name.
@@ -40,38 +51,72 @@ type client interface {
 	use(ctx context.Context, image testbed.Image, ref string) (string, error)
 }
 
-// builder is a tool that can build, too.
-type builder interface {
-	// build builds an image that is the one named by base and a little more, as
-	// ref, and leaves nothing else in the store.
-	build(ctx context.Context, base, ref string) error
+// carrier is a store that keeps images, and lists of them, as they are.
+type carrier interface {
+	carry(ctx context.Context, layout testbed.Layout, ref string) error
 }
 
-// onTopOf is a Dockerfile that adds to an image what does not change what it
-// does.
-func onTopOf(base string) string { return "FROM " + base + "\nENV BUILT=here\n" }
+// converter is a store that makes the images of a registry from what it has.
+type converter interface {
+	// pushAs pushes an image in a format.
+	pushAs(ctx context.Context, ref string, format testbed.Format) error
+}
 
-// command is a tool's program with the environment that keeps its settings
-// apart from other tools'.
+// lister is a tool that makes a list of images which are for several platforms.
+type lister interface {
+	pushList(ctx context.Context, list string, images ...string) error
+}
+
+// mirrored is a tool that asks the registry before others.
+type mirrored interface {
+	namespaces() []string // for whose names it does so
+}
+
+// builder is a tool that builds.
+type builder interface {
+	// build builds an image and forgets it. It returns all that was printed.
+	build(ctx context.Context, dockerfile string) (string, error)
+}
+
+// deleter is a tool that deletes a tag or a manifest in a registry.
+type deleter interface {
+	delete(ctx context.Context, ref string) error
+}
+
+// attacher is a tool for artifacts that refer to an image.
+type attacher interface {
+	// attach attaches an artifact of a type to an image in a registry.
+	attach(ctx context.Context, ref, artifactType, content string) error
+	// referrers is what the tool prints of what refers to an image.
+	referrers(ctx context.Context, ref string) (string, error)
+}
+
+// onTopOf is a Dockerfile that runs the program of an image.
+func onTopOf(image testbed.Image, ref string) string {
+	return fmt.Sprintf("FROM %s\nRUN [%q]\n", ref, image.Command[0])
+}
+
+// command is a tool's program on its host, with the environment that keeps its
+// settings in a folder.
 type command struct {
+	host    testbed.Workshop
 	program string
 	options []string // before the subcommand
-	home    string
-	env     []string // of its own
+	env     []string
 }
 
-// newCommand is a program that has its settings and credentials in home.
-func newCommand(t *testing.T, home, program string, options ...string) command {
+// newCommand is a program that has its settings and credentials in the folder
+// of its host.
+func newCommand(t *testing.T, host testbed.Workshop, program string, options ...string) command {
 	t.Helper()
-	c := command{program, options, home, nil}
+	c := command{host, program, options, nil}
+	c.env = []string{"HOME=" + host.Folder, "REGISTRY_AUTH_FILE=" + c.credentials()}
 	// Buildah wants the file of its credentials to be there.
-	if err := os.WriteFile(c.credentials(), []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(c.credentials(), []byte("{}"), 0o600))
 	return c
 }
 
-func (c command) credentials() string { return filepath.Join(c.home, "auth.json") }
+func (c command) credentials() string { return filepath.Join(c.host.Folder, "auth.json") }
 
 // run runs the program and returns what it printed.
 func (c command) run(ctx context.Context, arguments ...string) (string, error) {
@@ -81,11 +126,23 @@ func (c command) run(ctx context.Context, arguments ...string) (string, error) {
 // feed runs the program with something to read, for what must not be seen on
 // a command line.
 func (c command) feed(ctx context.Context, input string, arguments ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, c.program, slices.Concat(c.options, arguments)...)
+	return testbed.Run(c.command(ctx, input, arguments))
+}
+
+func (c command) command(ctx context.Context, input string, arguments []string) *exec.Cmd {
+	cmd := c.host.Command(ctx, c.env, slices.Concat([]string{c.program}, c.options, arguments)...)
 	cmd.Stdin = strings.NewReader(input)
-	cmd.Env = append(os.Environ(), "HOME="+c.home, "REGISTRY_AUTH_FILE="+c.credentials())
-	cmd.Env = append(cmd.Env, c.env...)
-	return testbed.Run(cmd)
+	return cmd
+}
+
+// hear is feed for what says as complaints what it does.
+func (c command) hear(ctx context.Context, input string, arguments ...string) (string, error) {
+	cmd := c.command(ctx, input, arguments)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, said)
+	}
+	return string(said), nil
 }
 
 // do is run for commands whose output says nothing.
@@ -94,21 +151,43 @@ func (c command) do(ctx context.Context, arguments ...string) error {
 	return err
 }
 
-// tag is how all of the tools do it that have a store.
+// tag is how most of the tools do it that have a store.
 func (c command) tag(ctx context.Context, ref, further string) error {
 	return c.do(ctx, "tag", ref, further)
 }
 
-// account is how all of the tools log in and out.
-type account struct{ command }
+// version is how most of the tools tell theirs.
+func (c command) version(ctx context.Context) (string, error) { return c.versionOf(ctx, "--version") }
 
-func (a account) login(ctx context.Context, host, user, password string) error {
+// versionOf is the first version that the program tells, without Debian's
+// revision.
+func (c command) versionOf(ctx context.Context, arguments ...string) (string, error) {
+	for _, program := range programs {
+		if filepath.Base(program.Package) == filepath.Base(c.program) {
+			return strings.TrimPrefix(program.Version, "v"), nil // which it may not know itself
+		}
+	}
+	said, err := c.run(ctx, arguments...)
+	if err != nil {
+		return "", err
+	}
+	version := regexp.MustCompile(`\d+\.\d+\.\d+(-[a-z]+\.\d+)?`).FindString(said)
+	if version == "" {
+		return "", fmt.Errorf("%s says no version, but: %s", c.program, said)
+	}
+	return version, nil
+}
+
+// accounts is how most of the tools log in and out.
+type accounts struct{ command }
+
+func (a accounts) login(ctx context.Context, host, user, password string) error {
 	_, err := a.feed(ctx, password, "login", "--username", user, "--password-stdin", host)
 	return err
 }
 
-func (a account) asksAtLogin() bool { return true }
+func (a accounts) asksAtLogin() bool { return true }
 
-func (a account) logout(ctx context.Context, host string) error {
+func (a accounts) logout(ctx context.Context, host string) error {
 	return a.do(ctx, "logout", host)
 }

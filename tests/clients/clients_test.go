@@ -1,5 +1,6 @@
-// Package clients proves the built registry with the tools that people use,
-// over TLS that they verify: every tool goes through every scenario.
+// Package clients proves the project's image with the tools that people use.
+// Each is on a host of its own, verifies the registry's certificate, and goes
+// through every scenario that it can; the table of that is in the README.
 package clients
 
 import (
@@ -9,56 +10,39 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testbed.Main(m, testbed.Server, testbed.Certify, testbed.Hello, testbed.Debian)
+	testbed.Main(m,
+		testbed.Server, testbed.Certify, testbed.Hello, testbed.Debian, testbed.Golang, testbed.Node,
+		testbed.Program("clients/artifact"), testbed.Tools(programs...),
+	)
 }
 
-// tools are all that there are. A further one is a row here and a file beside
-// this, which makes it a client.
-var tools = []struct {
-	name  string
-	needs []string
-	start func(t *testing.T, bed *testbed.Bed) client // with an empty store, logged in nowhere
-}{
-	{"docker", testbed.DockerTools, startDocker},
-	{"podman", []string{"podman", "runc"}, startPodman},
-	{"buildah", []string{"buildah"}, startBuildah},
-	{"skopeo", []string{"skopeo"}, startSkopeo},
-	{"containerd", testbed.ContainerdTools, startContainerd},
-}
-
-// TestEveryTool has each tool go through the scenarios with a registry that
-// is its own.
-func TestEveryTool(t *testing.T) {
+// TestClients makes the table in the README. Every tool goes through the
+// scenarios, each one alone with a registry and upstreams that are its own, and
+// then all of them together.
+func TestClients(t *testing.T) {
 	bed := testbed.Open(t)
-	for _, tool := range tools {
-		t.Run(tool.name, func(t *testing.T) {
-			testbed.Need(t, tool.needs...)
-			w := world{bed, bed.StartRegistry(t), tool.start(t, bed)}
-			for _, scenario := range scenarios {
-				t.Run(scenario.name, func(t *testing.T) { scenario.play(t, w) })
-			}
-		})
-	}
-}
-
-// TestAcrossTools has each tool pull what each one pushed: an image is the
-// same one to all of them, manifest included.
-func TestAcrossTools(t *testing.T) {
-	bed := testbed.Open(t)
-	registry := bed.StartRegistry(t)
-	image := bed.Scratch(t)
-	clients := map[string]client{}
-	for _, tool := range tools {
-		testbed.Need(t, tool.needs...)
-		clients[tool.name] = tool.start(t, bed)
-	}
-	for _, pusher := range tools {
-		ref := registry.Host + "/zuul/across:" + pusher.name
-		world{bed, registry, clients[pusher.name]}.publish(t, image, ref)
-		for _, puller := range tools {
-			t.Run(pusher.name+" to "+puller.name, func(t *testing.T) {
-				world{bed, registry, clients[puller.name]}.receive(t, image, ref)
+	engine := bed.StartEngine(t)
+	table := newMatrix()
+	t.Run("each", func(t *testing.T) {
+		for _, tool := range tools {
+			t.Run(tool.name, func(t *testing.T) {
+				t.Parallel()
+				playAlone(t, open(t, bed, engine).with(t, tool), table)
 			})
+		}
+	})
+	t.Run("together", func(t *testing.T) { playTogether(t, open(t, bed, engine), table) })
+	t.Run("self", func(t *testing.T) { playSelf(t, open(t, bed, engine), table) })
+	t.Run("README", table.compare)
+}
+
+// playAlone has a tool go through what it can.
+func playAlone(t *testing.T, w *world, table *matrix) {
+	table.version(w.tool, the(w.version(t.Context()))(t))
+	for _, scenario := range scenarios {
+		if scenario.can(w.client) {
+			ok := t.Run(scenario.name, func(t *testing.T) { scenario.play(t, w) })
+			table.record(scenario.name, w.tool, ok)
 		}
 	}
 }

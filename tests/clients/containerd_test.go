@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
@@ -17,10 +18,14 @@ type containerd struct {
 	user string
 }
 
-func startContainerd(t *testing.T, bed *testbed.Bed) client {
-	daemon := bed.StartContainerd(t)
-	return &containerd{command: newCommand(t, bed.Folder(t, "ctr"), "ctr", "--address", daemon)}
+func startContainerd(t *testing.T, w *world) client {
+	host := w.site.StartWorkshop(t, w.engine, "containerd", "containerd", "--log-level", "warn")
+	c := &containerd{command: newCommand(t, host, "ctr")}
+	host.Await(t, time.Minute, func() error { return c.do(t.Context(), "version") })
+	return c
 }
+
+func (c *containerd) namespaces() []string { return []string{"docker.io", "quay.io"} }
 
 func (c *containerd) login(_ context.Context, _, user, password string) error {
 	c.user = user + ":" + password
@@ -33,6 +38,9 @@ func (c *containerd) logout(context.Context, string) error {
 }
 
 func (c *containerd) asksAtLogin() bool { return false }
+
+// loading is the name of an image that is about to be named.
+const loading = "loading"
 
 // load names the image by its digest first, which is all that ctr does for
 // one that has no name in its archive.
@@ -50,7 +58,21 @@ func (c *containerd) load(ctx context.Context, image testbed.Image, ref string) 
 	return c.remove(ctx, loaded)
 }
 
-const loading = "loading" // the name of an image that is about to be named
+// carry imports a layout, which ctr reads as an archive only, and names it by
+// its tag.
+func (c *containerd) carry(ctx context.Context, layout testbed.Layout, ref string) error {
+	archive := layout.Dir + ".tar"
+	if err := layout.Archive(ctx, archive); err != nil {
+		return err
+	}
+	if err := c.do(ctx, "images", "import", "--base-name", loading, "--all-platforms", "--no-unpack", archive); err != nil {
+		return err
+	}
+	if err := c.tag(ctx, loading+":latest", ref); err != nil {
+		return err
+	}
+	return c.remove(ctx, loading+":latest")
+}
 
 func (c *containerd) tag(ctx context.Context, ref, further string) error {
 	return c.do(ctx, "images", "tag", ref, further)
@@ -60,13 +82,15 @@ func (c *containerd) push(ctx context.Context, ref string) error {
 	return c.ask(ctx, "push", ref)
 }
 
+// pull gets all images of a list.
 func (c *containerd) pull(ctx context.Context, ref string) error {
-	return c.ask(ctx, "pull", ref)
+	return c.ask(ctx, "pull", "--all-platforms", ref)
 }
 
 // ask is for what is done with a registry.
-func (c *containerd) ask(ctx context.Context, what, ref string) error {
-	return c.do(ctx, "images", what, "--hosts-dir", testbed.HostsDir, "--user", c.user, ref)
+func (c *containerd) ask(ctx context.Context, what ...string) error {
+	arguments := []string{"images", what[0], "--hosts-dir", testbed.HostsDir, "--user", c.user}
+	return c.do(ctx, append(arguments, what[1:]...)...)
 }
 
 // remove waits until the content is gone, too, so that nothing of it is there
@@ -84,20 +108,17 @@ func (c *containerd) id(ctx context.Context, ref string) (string, error) {
 }
 
 // config is the digest of the config of what a digest names: a manifest, or
-// the only one that an index has.
+// the first one of an index.
 func (c *containerd) config(ctx context.Context, digest string) (string, error) {
 	content, err := c.run(ctx, "content", "get", digest)
 	if err != nil {
 		return "", err
 	}
-	var manifest struct {
-		imageManifest
-		Manifests []struct{ Digest string }
-	}
+	var manifest imageManifest
 	if err := json.Unmarshal([]byte(content), &manifest); err != nil {
 		return "", fmt.Errorf("%s: %w", digest, err)
 	}
-	if len(manifest.Manifests) == 1 {
+	if len(manifest.Manifests) > 0 {
 		return c.config(ctx, manifest.Manifests[0].Digest)
 	}
 	return manifest.Config.Digest, nil

@@ -3,21 +3,35 @@ package clients
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
 // docker is Docker's command line with a daemon of its own.
-type docker struct{ account }
+type docker struct{ accounts }
 
-func startDocker(t *testing.T, bed *testbed.Bed) client {
-	daemon := bed.StartDocker(t)
-	command := newCommand(t, bed.Folder(t, "docker"), testbed.Docker, "--host", daemon)
-	command.env = []string{"DOCKER_BUILDKIT=1"}
-	return docker{account{command}}
+func startDocker(t *testing.T, w *world) client { return newDocker(t, w) }
+
+func newDocker(t *testing.T, w *world) docker {
+	t.Helper()
+	host := w.site.StartWorkshop(t, w.engine, "docker", "dockerd", "--log-level", "warn")
+	d := docker{accounts{newCommand(t, host, "docker")}}
+	host.Await(t, time.Minute, func() error { return d.do(t.Context(), "version") })
+	return d
 }
+
+// version is the daemon's.
+func (d docker) version(ctx context.Context) (string, error) {
+	version, err := d.run(ctx, "version", "--format", "{{.Server.Version}}")
+	version, _, _ = strings.Cut(version, "+")
+	return version, err
+}
+
+func (d docker) namespaces() []string { return []string{"docker.io"} }
 
 func (d docker) load(ctx context.Context, image testbed.Image, ref string) error {
 	if err := d.do(ctx, "load", "--input", image.Archive); err != nil {
@@ -52,11 +66,44 @@ func (d docker) use(ctx context.Context, _ testbed.Image, ref string) (string, e
 	return d.run(ctx, "run", "--rm", "--network", "none", ref)
 }
 
-// build builds with BuildKit, which asks registries by itself, not through the
-// daemon, and keeps what it built with.
-func (d docker) build(ctx context.Context, base, ref string) error {
-	if _, err := d.feed(ctx, onTopOf(base), "build", "--tag", ref, "-"); err != nil {
+// pushList has the registry asked by the command itself, not by the daemon.
+func (d docker) pushList(ctx context.Context, list string, images ...string) error {
+	d.env = append(slices.Clone(d.env), "DOCKER_CLI_EXPERIMENTAL=enabled") // which it still was for this one
+	if err := d.do(ctx, append([]string{"manifest", "create", list}, images...)...); err != nil {
 		return err
 	}
-	return d.do(ctx, "builder", "prune", "--all", "--force")
+	return d.do(ctx, "manifest", "push", "--purge", list)
+}
+
+// dockerBuild is what a Docker daemon builds with.
+type dockerBuild struct{ docker docker }
+
+// startDockerBuild is BuildKit, which asks registries by itself and not through
+// the daemon, or else the legacy builder.
+func startDockerBuild(buildKit string) func(t *testing.T, w *world) client {
+	return func(t *testing.T, w *world) client {
+		d := newDocker(t, w)
+		d.env = append(d.env, "DOCKER_BUILDKIT="+buildKit)
+		return dockerBuild{d}
+	}
+}
+
+func (b dockerBuild) version(ctx context.Context) (string, error) { return b.docker.version(ctx) }
+func (b dockerBuild) namespaces() []string                        { return b.docker.namespaces() }
+func (b dockerBuild) asksAtLogin() bool                           { return true }
+
+func (b dockerBuild) login(ctx context.Context, host, user, password string) error {
+	return b.docker.login(ctx, host, user, password)
+}
+
+func (b dockerBuild) logout(ctx context.Context, host string) error {
+	return b.docker.logout(ctx, host)
+}
+
+func (b dockerBuild) build(ctx context.Context, dockerfile string) (string, error) {
+	said, err := b.docker.hear(ctx, dockerfile, "build", "--network", "none", "--pull", "--no-cache", "-")
+	if err != nil {
+		return "", err
+	}
+	return said, b.docker.do(ctx, "system", "prune", "--all", "--force")
 }

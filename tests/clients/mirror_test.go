@@ -1,85 +1,15 @@
 package clients
 
 import (
-	"errors"
+	"context"
+	"net/http"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
-
-// TestMirror has each tool ask the registry as a mirror: under the public name
-// of an image it gets the one that was pushed here if there is one, and else
-// the upstream's.
-func TestMirror(t *testing.T) {
-	bed := testbed.Open(t)
-	testbed.Need(t, testbed.UpstreamTools...)
-	bed.Mirror(t)
-	for _, tool := range tools {
-		t.Run(tool.name, func(t *testing.T) {
-			testbed.Need(t, tool.needs...)
-			client := tool.start(t, bed)
-			for _, scenario := range mirrorScenarios {
-				if _, ok := client.(builder); scenario.builds && !ok {
-					continue
-				}
-				t.Run(scenario.name, func(t *testing.T) {
-					upstreams := bed.StartUpstreams(t)
-					registry := bed.StartRegistry(t, scenario.settings(t, upstreams)...)
-					scenario.play(t, mirrored{world{bed, registry, client}, upstreams, publicNames(client)})
-				})
-			}
-		})
-	}
-}
-
-// TestMirrorForAll has the tools ask at the same time for an image that the
-// registry does not have. It fetches it once, whatever they are.
-func TestMirrorForAll(t *testing.T) {
-	bed := testbed.Open(t)
-	bed.Mirror(t)
-	upstreams := bed.StartUpstreams(t)
-	registry := bed.StartRegistry(t, upstreams.Settings()...)
-	image, ref := bed.Debian(t), "docker.io/library/debian:bookworm"
-	upstreams.Publish(t, image, ref)
-
-	var clients []client
-	for _, tool := range tools {
-		testbed.Need(t, tool.needs...)
-		clients = append(clients, tool.start(t, bed))
-	}
-	var all sync.WaitGroup
-	faults := make([]error, len(clients))
-	for n, client := range clients {
-		all.Go(func() { faults[n] = client.pull(t.Context(), ref) })
-	}
-	all.Wait()
-	must(t, errors.Join(faults...))
-	for _, client := range clients {
-		world{bed, registry, client}.recognise(t, image, ref)
-	}
-
-	times := map[string]int{}
-	for _, read := range upstreams.Reads(t) {
-		times[read.Path]++
-	}
-	if len(times) != 4 {
-		t.Errorf("the list, the manifest, the config and the layer were read, which are 4: %v", times)
-	}
-	for path, n := range times {
-		if n != 1 {
-			t.Errorf("%s was read %d times", path, n)
-		}
-	}
-}
-
-// mirrored is a tool that asks the registry before the upstreams.
-type mirrored struct {
-	world
-	upstreams *testbed.Upstreams
-	names     []string // of repositories in the upstreams, as everybody knows them
-}
 
 // public is an image and the public name under which it is to be had.
 type public struct {
@@ -87,58 +17,173 @@ type public struct {
 	image testbed.Image
 }
 
-// publicNames are names that a tool asks a mirror for. The same repository is
-// in both namespaces, and is another one in each.
-func publicNames(client client) []string {
-	names := []string{"docker.io/library/app", "docker.io/zuul/app"}
-	if _, ok := client.(docker); ok {
-		return names // it has mirrors of docker.io only
+// publicly are public names with a tag, of all shapes for which the tool asks
+// the registry. The same repository is in both namespaces, and is another one in
+// each.
+func (w *world) publicly(repository string) (refs []string) {
+	namespaces := []string{"docker.io", "quay.io"}
+	if tool, ok := w.client.(mirrored); ok {
+		namespaces = tool.namespaces()
 	}
-	return append(names, "quay.io/zuul/app")
+	for _, namespace := range namespaces {
+		if namespace == "docker.io" {
+			refs = append(refs, "docker.io/library/"+repository)
+		}
+		refs = append(refs, namespace+"/zuul/"+repository)
+	}
+	return refs
 }
 
-// provide has the upstreams hold an image under each name with the tag. No two
-// are the same.
-func (m mirrored) provide(t *testing.T, tag string) (images []public) {
+// asked is how the tool is told to get a public name: a tool that knows of no
+// mirrors is told of the registry.
+func (w *world) asked(ref string) string {
+	if is[mirrored](w.client) {
+		return ref
+	}
+	return w.registry.Host + "/" + ref
+}
+
+// provide has the upstreams hold an image under each public name. No two are
+// the same.
+func (w *world) provide(t *testing.T, repository string) (images []public) {
 	t.Helper()
-	for _, name := range m.names {
-		ref := name + ":" + tag
-		image := m.bed.From(t, ref)
-		m.upstreams.Publish(t, image, ref)
+	for _, ref := range w.publicly(repository) {
+		image := w.bed.From(t, ref)
+		w.upstreams.Publish(t, image, ref)
 		images = append(images, public{ref, image})
 	}
 	return images
 }
 
 // speculate pushes another image for each of those that the upstreams hold,
-// and returns what is to be had now.
-func (m mirrored) speculate(t *testing.T, images ...public) (now []public) {
+// with the tool or, if it only builds, with somebody else's, and returns what is
+// to be had now.
+func (w *world) speculate(t *testing.T, images ...public) (now []public) {
 	t.Helper()
 	for _, shadowed := range images {
-		image := m.bed.From(t, "a change of "+shadowed.ref)
-		m.publish(t, image, m.registry.Host+"/"+shadowed.ref)
+		image, ref := w.bed.From(t, "a change of "+shadowed.ref), w.registry.Host+"/"+shadowed.ref
+		if is[store](w.client) {
+			w.publish(t, image, ref)
+		} else {
+			w.registry.Push(t, w.bed, image, shadowed.ref)
+		}
 		now = append(now, public{shadowed.ref, image})
 	}
 	return now
 }
 
-// obtain pulls images under their public names, and finds each to be the one
-// that is meant.
-func (m mirrored) obtain(t *testing.T, images ...public) {
+func (w *world) obtainAll(t *testing.T, images ...public) {
 	t.Helper()
-	for _, want := range images {
-		must(t, m.pull(t.Context(), want.ref))
-		m.recognise(t, want.image, want.ref)
+	for _, each := range images {
+		w.obtain(t, each.image, w.asked(each.ref))
 	}
 }
 
-// findNoOtherWay finds that nobody but the registry got anything from the
-// upstreams.
-func (m mirrored) findNoOtherWay(t *testing.T) {
-	t.Helper()
-	for _, read := range m.upstreams.Reads(t) {
+// aPushedImageShadows shows that it does so for its own tag and no other one.
+func aPushedImageShadows(t *testing.T, w *world) {
+	shadowed, others := w.provide(t, "shadowed:latest"), w.provide(t, "shadowed:stable")
+	w.obtainAll(t, w.speculate(t, shadowed...)...)
+	w.obtainAll(t, others...)
+}
+
+// onlyTheUpstreamHasIt shows that the image comes through the registry: nobody
+// else asked the upstream.
+func onlyTheUpstreamHasIt(t *testing.T, w *world) {
+	images := w.provide(t, "released:latest")
+	w.obtainAll(t, images...)
+	w.obtainAll(t, images...)
+}
+
+// theUpstreamsImageIsPushed shows that such a push is one, though nothing seems
+// to be left to do: the image stays when the upstream has another one.
+func theUpstreamsImageIsPushed(t *testing.T, w *world) {
+	store := w.client.(store)
+	image := w.provide(t, "promoted:latest")[0]
+	pulled, pushed := w.asked(image.ref), w.registry.Host+"/"+image.ref
+	must(t, store.pull(t.Context(), pulled))
+	if pulled != pushed {
+		must(t, store.tag(t.Context(), pulled, pushed))
+		must(t, store.remove(t.Context(), pulled))
+	}
+	w.give(t, func() error { return store.push(t.Context(), pushed) })
+	must(t, store.remove(t.Context(), pushed))
+	w.upstreams.Publish(t, w.bed.From(t, "the next release"), image.ref)
+	w.obtainAll(t, image)
+}
+
+// nobodyHasIt shows the answer that lets a tool go on, and where that ends:
+// before a person loses patience.
+func nobodyHasIt(t *testing.T, w *world) {
+	ctx, release := context.WithTimeout(t.Context(), time.Minute)
+	defer release()
+	for _, ref := range w.publicly("nowhere:latest") {
+		refused(t, w.try(ctx, w.asked(ref)), missing...)
+	}
+	if is[store](w.client) {
+		refused(t, w.try(ctx, w.registry.Host+"/zuul/nowhere:latest"), missing...)
+	}
+}
+
+// try gets an image by its name, and leaves what there is of it.
+func (w *world) try(ctx context.Context, ref string) error {
+	if store, ok := w.client.(store); ok {
+		return store.pull(ctx, ref)
+	}
+	_, err := w.client.(builder).build(ctx, "FROM "+ref+"\n")
+	return err
+}
+
+// aPasswordForTheUpstream, Docker Hub, does not keep its owner out: Docker and
+// ctr send it to the mirror as well, where it is wrong.
+func aPasswordForTheUpstream(t *testing.T, w *world) {
+	account := w.client.(account)
+	pushed, released := w.speculate(t, w.provide(t, "private:latest")[0]), w.provide(t, "private:stable")[:1]
+	must(t, account.login(t.Context(), "docker.io", "somebody", "something else"))
+	w.obtainAll(t, slices.Concat(pushed, released)...)
+	must(t, account.logout(t.Context(), "docker.io"))
+}
+
+// fromEither shows that a build which names nothing but public images begins
+// with what was pushed, and else with the upstream's.
+func fromEither(t *testing.T, w *world) {
+	pushed, released := w.speculate(t, w.provide(t, "base:latest")...), w.provide(t, "base:stable")
+	for _, base := range slices.Concat(pushed, released) {
+		w.buildOn(t, base.image, base.ref)
+	}
+}
+
+// theUpstreamIsDown and nobody can reach it. What was pushed and what was
+// fetched before is to be had, and of anything else the tool says what is wrong.
+// Nothing up to here came past the registry.
+func theUpstreamIsDown(t *testing.T, w *world) {
+	pushed, fetched := w.speculate(t, w.provide(t, "down:latest")...), w.provide(t, "down:stable")
+	w.obtainAll(t, fetched...)
+	for _, read := range w.upstreams.Reads(t) {
 		if !strings.HasPrefix(read.Agent, "zuul-registry") {
 			t.Errorf("%s got %s from the upstream", read.Agent, read.Path)
+		}
+	}
+	w.obtainAll(t, pushed...)
+	w.obtainAll(t, fetched...)
+	refused(t, w.try(t.Context(), w.asked(w.publicly("down:unknown")[0])), "connection refused", "503")
+}
+
+// onlyTheRegistryCannotReach the upstream, and the tool, which is told so, goes
+// there itself. What is pushed needs no upstream, nor does the push.
+func onlyTheRegistryCannotReach(t *testing.T, w *world) {
+	w.upstreams = w.site.StartUpstreams(t)
+	w.restart(t,
+		"ZUUL_REGISTRY_UPSTREAMS=docker.io=https://"+w.site.Refusing(t)+",quay.io=https://"+w.site.Silent(t),
+		"ZUUL_REGISTRY_UPSTREAM_TIMEOUT=1s",
+	)
+	images := w.provide(t, "unreached:latest")
+	for _, image := range images[max(0, len(images)-2):] { // one of each namespace
+		if status := w.registry.Status(t, image.ref); status != http.StatusServiceUnavailable {
+			t.Errorf("the registry answers for %s with %d, want 503", image.ref, status)
+		}
+		w.obtainAll(t, image)
+		if is[store](w.client) {
+			w.obtainAll(t, w.speculate(t, image)...)
 		}
 	}
 }

@@ -2,27 +2,68 @@ package clients
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
 // podman is Podman with a store of its own.
-type podman struct{ account }
+type podman struct{ containersTool }
 
-func startPodman(t *testing.T, bed *testbed.Bed) client {
-	return podman{account{containersCommand(t, bed, "podman")}}
+func startPodman(t *testing.T, w *world) client {
+	return podman{newContainersTool(t, w, "podman")}
 }
 
-// containersCommand is a tool on top of the containers libraries, with a store
-// of its own. Its state is in /run, because the path must be short.
-func containersCommand(t *testing.T, bed *testbed.Bed, program string) command {
+// containersTool is what Podman and Buildah, on top of the same libraries, have
+// in common.
+type containersTool struct{ accounts }
+
+func newContainersTool(t *testing.T, w *world, program string) containersTool {
 	t.Helper()
-	home := bed.Folder(t, program)
-	return newCommand(t, home, program,
-		"--root", filepath.Join(home, "store"),
-		"--runroot", filepath.Join("/run", filepath.Base(home)))
+	return containersTool{accounts{newCommand(t, w.site.StartWorkshop(t, w.engine, program), program)}}
+}
+
+func (c containersTool) namespaces() []string { return []string{"docker.io", "quay.io"} }
+
+func (c containersTool) push(ctx context.Context, ref string) error   { return c.do(ctx, "push", ref) }
+func (c containersTool) pull(ctx context.Context, ref string) error   { return c.do(ctx, "pull", ref) }
+func (c containersTool) remove(ctx context.Context, ref string) error { return c.do(ctx, "rmi", ref) }
+
+func (c containersTool) pushAs(ctx context.Context, ref string, format testbed.Format) error {
+	options := []string{"push", "--format", "oci"}
+	if format.Docker {
+		options[2] = "v2s2"
+	}
+	if format.Zstd {
+		options = append(options, "--compression-format", "zstd")
+	}
+	return c.do(ctx, append(options, ref)...)
+}
+
+func (c containersTool) pushList(ctx context.Context, list string, images ...string) error {
+	if err := c.do(ctx, "manifest", "create", list); err != nil {
+		return err
+	}
+	for _, image := range images {
+		if err := c.do(ctx, "manifest", "add", list, "docker://"+image); err != nil {
+			return err
+		}
+	}
+	if err := c.do(ctx, "manifest", "push", "--all", list, "docker://"+list); err != nil {
+		return err
+	}
+	return c.do(ctx, "rmi", list)
+}
+
+// build builds on top of what the base is now, and keeps nothing.
+func (c containersTool) build(ctx context.Context, dockerfile string) (string, error) {
+	const built = "localhost/built:latest"
+	said, err := c.hear(ctx, dockerfile,
+		"build", "--network", "none", "--pull-always", "--no-cache", "--file", "-", "--tag", built, c.host.Folder)
+	if err != nil {
+		return "", err
+	}
+	return said, c.do(ctx, "rmi", "--all", "--force")
 }
 
 func (p podman) load(ctx context.Context, image testbed.Image, ref string) error {
@@ -31,10 +72,6 @@ func (p podman) load(ctx context.Context, image testbed.Image, ref string) error
 	}
 	return p.tag(ctx, image.ID, ref)
 }
-
-func (p podman) push(ctx context.Context, ref string) error   { return p.do(ctx, "push", ref) }
-func (p podman) pull(ctx context.Context, ref string) error   { return p.do(ctx, "pull", ref) }
-func (p podman) remove(ctx context.Context, ref string) error { return p.do(ctx, "rmi", ref) }
 
 func (p podman) id(ctx context.Context, ref string) (string, error) {
 	id, err := p.run(ctx, "image", "inspect", "--format", "{{.ID}}", ref)
@@ -47,16 +84,4 @@ func (p podman) digest(ctx context.Context, ref string) (string, error) {
 
 func (p podman) use(ctx context.Context, _ testbed.Image, ref string) (string, error) {
 	return p.run(ctx, "run", "--rm", "--network", "none", ref)
-}
-
-func (p podman) build(ctx context.Context, base, ref string) error {
-	return p.buildAlways(ctx, base, ref)
-}
-
-// buildAlways builds on top of what base is now, and removes it.
-func (c command) buildAlways(ctx context.Context, base, ref string) error {
-	if _, err := c.feed(ctx, onTopOf(base), "build", "--pull-always", "--file", "-", "--tag", ref, c.home); err != nil {
-		return err
-	}
-	return c.do(ctx, "rmi", base)
 }

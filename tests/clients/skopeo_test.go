@@ -1,19 +1,10 @@
 package clients
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"opendev.org/zuul/zuul-registry/tests/testbed"
@@ -22,26 +13,32 @@ import (
 // skopeo is Skopeo. It copies between places, so its store here is a folder
 // with an image's files in one folder each.
 type skopeo struct {
-	account
+	accounts
 	store string
 }
 
-func startSkopeo(t *testing.T, bed *testbed.Bed) client {
-	home := bed.Folder(t, "skopeo")
-	return skopeo{account{newCommand(t, home, "skopeo")}, filepath.Join(home, "store")}
+func startSkopeo(t *testing.T, w *world) client {
+	host := w.site.StartWorkshop(t, w.engine, "skopeo")
+	s := skopeo{accounts{newCommand(t, host, "skopeo")}, filepath.Join(host.Folder, "store")}
+	must(t, os.Mkdir(s.store, 0o755))
+	return s
 }
 
-func (s skopeo) folder(ref string) string { return filepath.Join(s.store, url.PathEscape(ref)) }
+func (s skopeo) namespaces() []string { return []string{"docker.io", "quay.io"} }
 
+func (s skopeo) folder(ref string) string { return filepath.Join(s.store, fileName(ref)) }
+
+// copy copies all images of a list.
 func (s skopeo) copy(ctx context.Context, from, to string) error {
-	if err := os.MkdirAll(s.store, 0o755); err != nil {
-		return err
-	}
-	return s.do(ctx, "copy", from, to)
+	return s.do(ctx, "copy", "--all", from, to)
 }
 
 func (s skopeo) load(ctx context.Context, image testbed.Image, ref string) error {
 	return s.copy(ctx, "docker-archive:"+image.Archive, "dir:"+s.folder(ref))
+}
+
+func (s skopeo) carry(ctx context.Context, layout testbed.Layout, ref string) error {
+	return s.copy(ctx, "oci:"+layout.Dir, "dir:"+s.folder(ref))
 }
 
 func (s skopeo) tag(ctx context.Context, ref, further string) error {
@@ -53,7 +50,22 @@ func (s skopeo) push(ctx context.Context, ref string) error {
 }
 
 func (s skopeo) pull(ctx context.Context, ref string) error {
-	return s.copy(ctx, "docker://"+ref, "dir:"+s.folder(ref))
+	return clear(s.folder(ref), s.copy(ctx, "docker://"+ref, "dir:"+s.folder(ref)))
+}
+
+func (s skopeo) pushAs(ctx context.Context, ref string, format testbed.Format) error {
+	options := []string{"copy", "--format", "oci"}
+	if format.Docker {
+		options[2] = "v2s2"
+	}
+	if format.Zstd {
+		options = append(options, "--dest-compress-format", "zstd")
+	}
+	return s.do(ctx, append(options, "dir:"+s.folder(ref), "docker://"+ref)...)
+}
+
+func (s skopeo) delete(ctx context.Context, ref string) error {
+	return s.do(ctx, "delete", "docker://"+ref)
 }
 
 func (s skopeo) remove(_ context.Context, ref string) error { return os.RemoveAll(s.folder(ref)) }
@@ -73,53 +85,22 @@ func (s skopeo) use(_ context.Context, image testbed.Image, ref string) (string,
 	if err != nil {
 		return "", err
 	}
-	var layers []string
-	for _, layer := range manifest.Layers {
-		digest, err := unpackedDigest(filepath.Join(s.folder(ref), strings.TrimPrefix(layer.Digest, "sha256:")))
-		if err != nil {
-			return "", err
-		}
-		layers = append(layers, digest)
-	}
-	if !slices.Equal(layers, image.Layers) {
-		return "", fmt.Errorf("the layers are %v, want %v", layers, image.Layers)
-	}
-	return image.Says, nil
+	return manifest.compare(image, func(digest string) string { return filepath.Join(s.folder(ref), encoded(digest)) })
 }
 
-type imageManifest struct {
-	Config struct{ Digest string }
-	Layers []struct{ Digest string }
+// manifest is that of an image, or of the first one of a list.
+func (s skopeo) manifest(ref string) (imageManifest, error) {
+	manifest, err := readManifest(filepath.Join(s.folder(ref), "manifest.json"))
+	if err == nil && len(manifest.Manifests) > 0 {
+		return readManifest(filepath.Join(s.folder(ref), encoded(manifest.Manifests[0].Digest)+".manifest.json"))
+	}
+	return manifest, err
 }
 
-func (s skopeo) manifest(ref string) (manifest imageManifest, err error) {
-	content, err := os.ReadFile(filepath.Join(s.folder(ref), "manifest.json"))
+func readManifest(file string) (manifest imageManifest, err error) {
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return manifest, err
 	}
 	return manifest, json.Unmarshal(content, &manifest)
-}
-
-// unpackedDigest is the digest of what a gzip file holds, and of any other
-// file: containerd pushes layers as they are.
-func unpackedDigest(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	packed := bufio.NewReader(file)
-	unpacked := io.Reader(packed)
-	if magic, err := packed.Peek(2); err != nil {
-		return "", err
-	} else if string(magic) == "\x1f\x8b" {
-		if unpacked, err = gzip.NewReader(packed); err != nil {
-			return "", err
-		}
-	}
-	hash := sha256.New()
-	if _, err := io.Copy(hash, unpacked); err != nil {
-		return "", err
-	}
-	return "sha256:" + hex.EncodeToString(hash.Sum(nil)), nil
 }

@@ -61,8 +61,12 @@ func newBuild(t *testing.T, h *Hosts, job Job) *Build {
 	if err := os.Chmod(filepath.Join(b.parts(), "docker"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeJSON(t, b.inventory(), h.inventory(job))
-	writeJSON(t, b.variables(), map[string]any{"zuul": b.zuul(job)})
+	if err := errors.Join(
+		writeJSON(b.inventory(), h.inventory(job)),
+		writeJSON(b.variables(), map[string]any{"zuul": b.zuul(job)}),
+	); err != nil {
+		t.Fatal(err)
+	}
 	b.env = b.environment(t, h)
 	return b
 }
@@ -148,10 +152,7 @@ func (b *Build) zuul(job Job) map[string]any {
 // sets, and nothing of the user's.
 func (b *Build) environment(t *testing.T, h *Hosts) []string {
 	t.Helper()
-	project, err := root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	project := Root(t)
 	plugins := filepath.Join(project, "tests/roles/plugins")
 	return append(os.Environ(),
 		"PATH="+b.parts()+":"+os.Getenv("PATH"),
@@ -178,19 +179,20 @@ func (b *Build) environment(t *testing.T, h *Hosts) []string {
 	)
 }
 
-// root is the project's folder: tests run in one that is below it.
-func root() (string, error) {
+// Root is the project's folder: tests run in one that is below it.
+func Root(t *testing.T) string {
+	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
+			return dir
 		}
 		above := filepath.Dir(dir)
 		if above == dir {
-			return "", errors.New("the tests do not run in the project's folder")
+			t.Fatal("the tests do not run in the project's folder")
 		}
 		dir = above
 	}
@@ -219,15 +221,12 @@ func (b *Build) Returned(t *testing.T) Returned {
 	return returned
 }
 
-func writeJSON(t *testing.T, file string, value any) {
-	t.Helper()
+func writeJSON(file string, value any) error {
 	content, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return os.WriteFile(file, content, 0o644)
 }
 
 // uuid is a name as Zuul gives it to a build.

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,38 +23,27 @@ const (
 // and kept in the user's cache. Where debootstrap is missing nothing is made,
 // and the tests that ask for it say so.
 func Debian(ctx context.Context, dir string) error {
-	return keep(ctx, dir, debianLayer, "debian-"+debianSuite+"-"+runtime.GOARCH)
+	return keep(ctx, dir, debianLayer, "debian", "")
 }
 
 // keep puts the layer of a Debian with further packages into the folder of the
-// run. It is made once, and kept in the user's cache under the name.
-func keep(ctx context.Context, dir, layer, name string, packages ...string) error {
-	cache, err := os.UserCacheDir()
+// run.
+func keep(ctx context.Context, dir, layer, kind, version string, packages ...string) error {
+	if _, err := exec.LookPath(debootstrap); err != nil {
+		return nil
+	}
+	kept, err := cached(kind, debianSuite+"-"+runtime.GOARCH+version+".tar", func(half string) error {
+		root := filepath.Join(dir, kind)
+		return errors.Join(bootstrap(ctx, root, half, packages), os.RemoveAll(root))
+	})
 	if err != nil {
 		return err
-	}
-	kept := filepath.Join(cache, "zuul-registry-tests", name+".tar")
-	if _, err := os.Stat(kept); err != nil {
-		if _, err := exec.LookPath(debootstrap); err != nil {
-			return nil
-		}
-		root := filepath.Join(dir, name)
-		if err := bootstrap(ctx, root, kept, packages); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(root); err != nil {
-			return err
-		}
 	}
 	return os.Symlink(kept, filepath.Join(dir, layer))
 }
 
-// bootstrap installs a Debian into the folder root and packs it into a file,
-// which is there whole or not at all.
+// bootstrap installs a Debian into the folder root and packs it into a file.
 func bootstrap(ctx context.Context, root, file string, packages []string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
 	arguments := []string{"--variant=minbase", debianSuite, root}
 	if len(packages) > 0 {
 		arguments = append([]string{"--include=" + strings.Join(packages, ",")}, arguments...)
@@ -67,22 +57,9 @@ func bootstrap(ctx context.Context, root, file string, packages []string) error 
 	if _, err := Run(install); err != nil {
 		return err
 	}
-
-	half, err := os.CreateTemp(filepath.Dir(file), "half-*.tar")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(half.Name())
-	pack := exec.CommandContext(ctx, "tar", "--create", "--numeric-owner", "--sort=name",
-		"--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--directory="+root, ".")
-	pack.Stdout = half
-	if err := pack.Run(); err != nil {
-		return err
-	}
-	if err := half.Close(); err != nil {
-		return err
-	}
-	return os.Rename(half.Name(), file)
+	_, err := Run(exec.CommandContext(ctx, "tar", "--create", "--file="+file, "--numeric-owner", "--sort=name",
+		"--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--directory="+root, "."))
+	return err
 }
 
 // Debian is an image of many files.

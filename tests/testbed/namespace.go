@@ -11,10 +11,7 @@ import (
 	"syscall"
 )
 
-// address is the registry's inside. It is not loopback: see the package.
-const address = "10.99.0.10"
-
-const ip = "ip" // the command that gives it
+const ip = "ip" // the command that gives addresses
 
 // enter runs this test binary again inside, and returns its exit code.
 func enter(ctx context.Context, dir string) (int, error) {
@@ -38,14 +35,15 @@ func enter(ctx context.Context, dir string) (int, error) {
 	return 0, err
 }
 
-// environment is all that the inside knows of the outside's environment: a
-// proxy cannot be reached from there, and the user's credentials and settings
-// are no business of a test.
+// environment is all that the inside knows of the outside's environment, and
+// where the cache is: a proxy cannot be reached from there, and the user's
+// credentials and settings are no business of a test.
 func environment(dir string) []string {
 	return []string{
 		folder + "=" + dir,
 		"PATH=" + os.Getenv("PATH"),
 		"CI=" + os.Getenv("CI"),
+		"XDG_CACHE_HOME=" + cacheHome(),
 		"HOME=" + filepath.Join(dir, "home"),
 		"TMPDIR=" + filepath.Join(dir, "tmp"),
 	}
@@ -56,7 +54,7 @@ func settle(dir string) error {
 	if os.Getpid() != 1 {
 		return fmt.Errorf("%s is set, but these are not the namespaces it stands for", folder)
 	}
-	for _, dir := range []string{os.Getenv("HOME"), os.Getenv("TMPDIR")} {
+	for _, dir := range []string{os.Getenv("HOME"), os.Getenv("TMPDIR"), filepath.Join(dir, imagesDir)} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
@@ -64,21 +62,8 @@ func settle(dir string) error {
 	if err := mountPrivately(filepath.Join(dir, "memory")); err != nil {
 		return err
 	}
-	if err := configure(); err != nil {
-		return err
-	}
-	if err := trustUpstreams(dir); err != nil {
-		return err
-	}
-	if _, err := Run(exec.Command(ip, "link", "set", "lo", "up")); err != nil {
-		return err
-	}
-	for _, address := range []string{address, hubAddress, quayAddress} {
-		if _, err := Run(exec.Command(ip, "address", "add", address+"/32", "dev", "lo")); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := Run(exec.Command(ip, "link", "set", "lo", "up"))
+	return err
 }
 
 // mountPrivately lets the host's configuration and state show through, but
@@ -97,7 +82,7 @@ func mountPrivately(memory string) error {
 			return err
 		}
 	}
-	for _, dir := range []string{"/etc/docker", "/etc/containers", "/etc/containerd", "/var/lib/containers"} {
+	for _, dir := range []string{"/etc/docker", "/etc/containerd"} {
 		if err := mount("tmpfs", dir, "mode=0755"); err != nil {
 			return err
 		}

@@ -73,24 +73,11 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-// await waits until ready says so.
+// await waits until ready has no error.
 func (p *process) await(t *testing.T, limit time.Duration, ready func() error) {
 	t.Helper()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	late := time.After(limit)
-	for {
-		err := ready()
-		if err == nil {
-			return
-		}
-		select {
-		case <-p.ended:
-			t.Fatalf("%s ended before it was ready: %v", p.name, p.err)
-		case <-late:
-			t.Fatalf("%s is not ready after %v: %v", p.name, limit, err)
-		case <-again.C:
-		}
+	if err := await(t.Context(), limit, p.ended, ready); err != nil {
+		t.Fatalf("%s is not ready: %v", p.name, err)
 	}
 }
 

@@ -25,8 +25,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // folder is the environment variable that tells a test binary that it runs
@@ -35,8 +38,11 @@ const folder = "TESTBED"
 
 // Bed is the inside of the namespaces.
 type Bed struct {
-	dir    string           // of this run; removed after the namespaces are gone
-	images map[string]Image // that were assembled, by name
+	dir string // of this run; removed after the namespaces are gone
+
+	assembling sync.Mutex
+	images     map[string]Image              // that were assembled, by name
+	layers     map[string]ocispec.Descriptor // that were compressed
 }
 
 // Preparation makes something in the folder of the run, outside of the
@@ -93,13 +99,17 @@ func outside(preparations []Preparation) (code int, err error) {
 // namespaces could not be had.
 func Open(t *testing.T) *Bed {
 	t.Helper()
-	dir := os.Getenv(folder)
-	if dir == "" {
+	if os.Getenv(folder) == "" {
 		Need(t, ip)
 		missing(t, "root")
 	}
-	return &Bed{dir: dir, images: map[string]Image{}}
+	return bed()
 }
+
+// bed is the only one that there is.
+var bed = sync.OnceValue(func() *Bed {
+	return &Bed{dir: os.Getenv(folder), images: map[string]Image{}, layers: map[string]ocispec.Descriptor{}}
+})
 
 // Folder makes an empty folder. Unlike t.TempDir it is removed only after all
 // that may be mounted in it is gone.

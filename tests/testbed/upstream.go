@@ -2,28 +2,19 @@ package testbed
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
-)
 
-// Two registries of the world have their names inside, and addresses that are
-// there whether they run or not: while they do not, they refuse.
-const (
-	hubName     = "registry-1.docker.io"
-	hubAddress  = "10.99.0.20"
-	quayName    = "quay.io"
-	quayAddress = "10.99.0.21"
+	"oras.land/oras-go/v2"
+	"oras.land/oras-go/v2/content/oci"
+	"oras.land/oras-go/v2/registry/remote"
 )
 
 const (
@@ -31,8 +22,8 @@ const (
 	upstreamKey         = "upstreams.key"
 )
 
-// Certify prepares a certificate for the upstreams, which everything inside
-// will trust as it would that of the real ones. It needs the server.
+// Certify prepares a certificate for the upstreams, which the hosts with tools
+// trust as they would that of the real ones. It needs the server.
 func Certify(ctx context.Context, dir string) error {
 	certify := exec.CommandContext(ctx, filepath.Join(dir, server), "certificate")
 	certify.Env = []string{
@@ -44,41 +35,21 @@ func Certify(ctx context.Context, dir string) error {
 	return err
 }
 
-// trustUpstreams adds the certificate, if it was prepared, to those that the
-// machine trusts. Go programs read all files of the folder.
-func trustUpstreams(dir string) error {
-	pem, err := os.ReadFile(filepath.Join(dir, upstreamCertificate))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	const trusted = "/etc/ssl/certs"
-	if err := os.MkdirAll(trusted, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(trusted, upstreamCertificate), pem, 0o644)
-}
-
 // UpstreamTools are what Upstreams are made of.
-var UpstreamTools = []string{"docker-registry", "skopeo"}
+var UpstreamTools = []string{"docker-registry"}
 
 // Upstreams stand for the real registries of docker.io and quay.io. Each is
 // somebody else's program, and has a store of its own.
 type Upstreams struct {
-	bed       *Bed
+	site      *Site
 	processes []*process
 }
 
-// StartUpstreams starts them, empty, for the test.
-func (b *Bed) StartUpstreams(t *testing.T) *Upstreams {
+// StartUpstreams starts those of a site, empty, for the test.
+func (s *Site) StartUpstreams(t *testing.T) *Upstreams {
 	t.Helper()
 	Need(t, UpstreamTools...)
-	return &Upstreams{b, []*process{
-		b.startUpstream(t, hubName, hubAddress),
-		b.startUpstream(t, quayName, quayAddress),
-	}}
+	return &Upstreams{s, []*process{s.startUpstream(t, hubName), s.startUpstream(t, quayName)}}
 }
 
 // Stop leaves the names without them.
@@ -111,27 +82,24 @@ func (u *Upstreams) Reads(t *testing.T) (reads []Read) {
 	return reads
 }
 
-// Settings are those of a registry that finds the upstreams, and trusts them
-// because it was told to: it does not see whom the machine trusts.
+// Settings are those of a registry that finds the upstreams, and trusts them.
 func (u *Upstreams) Settings() []string {
 	return []string{
 		"ZUUL_REGISTRY_UPSTREAMS=docker.io=https://" + hubName + ",quay.io=https://" + quayName,
-		"ZUUL_REGISTRY_UPSTREAM_CA_FILE=" + u.bed.path(upstreamCertificate),
-		"SSL_CERT_FILE=/nowhere",
-		"SSL_CERT_DIR=/nowhere",
+		"ZUUL_REGISTRY_UPSTREAM_CA_FILE=" + u.site.bed.path(upstreamCertificate),
 	}
 }
 
 // startUpstream starts one of them. It is not let drain when it is stopped: it
 // would wait for connections that nobody used.
-func (b *Bed) startUpstream(t *testing.T, name, ip string) *process {
+func (s *Site) startUpstream(t *testing.T, name string) *process {
 	t.Helper()
-	dir, address := b.Folder(t, name), net.JoinHostPort(ip, "443")
+	dir, address := s.bed.Folder(t, name), net.JoinHostPort(s.address(name), "443")
 	file := filepath.Join(dir, "config.yml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `version: 0.1
 storage: {filesystem: {rootdirectory: %q}}
 http: {addr: %q, tls: {certificate: %q, key: %q}}
-`, filepath.Join(dir, "store"), address, b.path(upstreamCertificate), b.path(upstreamKey)), 0o644); err != nil {
+`, filepath.Join(dir, "store"), address, s.bed.path(upstreamCertificate), s.bed.path(upstreamKey)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command("docker-registry", "serve", file)
@@ -152,53 +120,41 @@ http: {addr: %q, tls: {certificate: %q, key: %q}}
 // platforms, which most images in the world are.
 func (u *Upstreams) Publish(t *testing.T, image Image, ref string) {
 	t.Helper()
-	dir := u.bed.Folder(t, "published")
-	skopeo(t, "copy", "docker-archive:"+image.Archive, "dir:"+dir)
-	if err := list(dir); err != nil {
+	namespace, name, _ := strings.Cut(ref, "/")
+	host := map[string]string{"docker.io": hubName, "quay.io": quayName}[namespace]
+	pem, err := os.ReadFile(u.site.bed.path(upstreamCertificate))
+	if err != nil {
 		t.Fatal(err)
 	}
-	skopeo(t, "copy", "--all", "dir:"+dir, "docker://"+ref)
+	list, err := u.site.bed.List(Format{Docker: true}, image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	push(t, list, host+"/"+name, ClientOf(net.JoinHostPort(u.site.address(host), "443"), pem))
 }
 
-func skopeo(t *testing.T, arguments ...string) {
+// push pushes a layout as a reference.
+func push(t *testing.T, layout Layout, ref string, client remote.Client) {
 	t.Helper()
-	if _, err := Run(exec.CommandContext(t.Context(), "skopeo", arguments...)); err != nil {
+	from, err := oci.New(layout.Dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// list makes an image in one of skopeo's folders the only one of a list.
-func list(dir string) error {
-	file := filepath.Join(dir, "manifest.json")
-	manifest, err := os.ReadFile(file)
+	repository, tag := split(ref)
+	to, err := remote.NewRepository(repository)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	type object = map[string]any
-	digest := digest(manifest)
-	list, err := json.Marshal(object{
-		"schemaVersion": 2,
-		"mediaType":     "application/vnd.docker.distribution.manifest.list.v2+json",
-		"manifests": []object{{
-			"mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-			"digest":    digest,
-			"size":      len(manifest),
-			"platform":  object{"os": "linux", "architecture": runtime.GOARCH},
-		}},
-	})
-	if err != nil {
-		return err
+	to.Client = client
+	if _, err := oras.Copy(t.Context(), from, latest, to, tag, oras.DefaultCopyOptions); err != nil {
+		t.Fatalf("push %s: %v", ref, err)
 	}
-	if err := os.Rename(file, filepath.Join(dir, strings.TrimPrefix(digest, "sha256:")+".manifest.json")); err != nil {
-		return err
-	}
-	return os.WriteFile(file, list, 0o644)
 }
 
 // Refusing is the address of a registry that cannot be reached.
-func Refusing(t *testing.T) string {
+func (s *Site) Refusing(t *testing.T) string {
 	t.Helper()
-	listener := listen(t)
+	listener := s.listen(t)
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -207,16 +163,16 @@ func Refusing(t *testing.T) string {
 
 // Silent is the address of a registry to which a connection is made, and
 // nothing comes back.
-func Silent(t *testing.T) string {
+func (s *Site) Silent(t *testing.T) string {
 	t.Helper()
-	listener := listen(t)
+	listener := s.listen(t)
 	t.Cleanup(func() { listener.Close() })
 	return listener.Addr().String()
 }
 
-func listen(t *testing.T) net.Listener {
+func (s *Site) listen(t *testing.T) net.Listener {
 	t.Helper()
-	listener, err := net.Listen("tcp", net.JoinHostPort(hubAddress, "0"))
+	listener, err := net.Listen("tcp", net.JoinHostPort(s.address(hubName), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,51 @@
+package clients
+
+import (
+	"context"
+	"testing"
+
+	"opendev.org/zuul/zuul-registry/tests/testbed"
+)
+
+// artifact is a tool on top of oras-go. It asks no mirrors.
+type artifact struct{ layouts }
+
+func startArtifact(t *testing.T, w *world) client {
+	host := w.site.StartWorkshop(t, w.engine, "artifact")
+	c := newCommand(t, host, w.bed.Tool(t, "artifact"))
+	// It trusts whom the machine trusts.
+	c.env = append(c.env, "SSL_CERT_DIR="+testbed.TrustedDir)
+	return artifact{layouts{c, w.bed}}
+}
+
+func (a artifact) version(ctx context.Context) (string, error) {
+	return a.versionOf(ctx, "version")
+}
+
+func (a artifact) login(ctx context.Context, host, user, password string) error {
+	_, err := a.feed(ctx, password, "login", host, user)
+	return err
+}
+
+func (a artifact) asksAtLogin() bool { return true }
+
+func (a artifact) logout(ctx context.Context, host string) error { return a.do(ctx, "logout", host) }
+
+func (a artifact) push(ctx context.Context, ref string) error {
+	return a.do(ctx, "push", a.layout(ref), ref)
+}
+
+func (a artifact) pull(ctx context.Context, ref string) error {
+	return clear(a.layout(ref), a.do(ctx, "pull", ref, a.layout(ref)))
+}
+
+func (a artifact) attach(ctx context.Context, ref, artifactType, content string) error {
+	_, err := a.feed(ctx, content, "attach", ref, artifactType)
+	return err
+}
+
+func (a artifact) referrers(ctx context.Context, ref string) (string, error) {
+	return a.run(ctx, "referrers", ref)
+}
+
+func (a artifact) delete(ctx context.Context, ref string) error { return a.do(ctx, "delete", ref) }

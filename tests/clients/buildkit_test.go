@@ -1,0 +1,37 @@
+package clients
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"opendev.org/zuul/zuul-registry/tests/testbed"
+)
+
+// buildKit is BuildKit without Docker.
+type buildKit struct{ command }
+
+func startBuildKit(t *testing.T, w *world) client {
+	host := w.site.StartWorkshop(t, w.engine, "buildkit",
+		w.bed.Tool(t, "buildkitd"), "--config", testbed.BuildKitConfig, "--root", "/var/lib/containerd/buildkit")
+	b := buildKit{newCommand(t, host, w.bed.Tool(t, "buildctl"))}
+	host.Await(t, time.Minute, func() error { return b.do(t.Context(), "debug", "workers") })
+	return b
+}
+
+func (b buildKit) namespaces() []string { return []string{"docker.io", "quay.io"} }
+
+func (b buildKit) build(ctx context.Context, dockerfile string) (string, error) {
+	if err := os.WriteFile(filepath.Join(b.host.Folder, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
+		return "", err
+	}
+	said, err := b.hear(ctx, "", "build", "--progress", "plain", "--no-cache", "--frontend", "dockerfile.v0",
+		"--opt", "force-network-mode=none", "--opt", "image-resolve-mode=pull",
+		"--local", "context="+b.host.Folder, "--local", "dockerfile="+b.host.Folder)
+	if err != nil {
+		return "", err
+	}
+	return said, b.do(ctx, "prune", "--all")
+}
