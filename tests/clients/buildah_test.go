@@ -15,10 +15,7 @@ func startBuildah(t *testing.T, w *world) client {
 }
 
 func (b buildah) load(ctx context.Context, image testbed.Image, ref string) error {
-	if err := b.do(ctx, "pull", "docker-archive:"+image.Archive); err != nil {
-		return err
-	}
-	return b.tag(ctx, image.ID, ref)
+	return rename(ctx, b, b.do(ctx, "pull", "docker-archive:"+image.Archive), image.Loaded, ref)
 }
 
 func (b buildah) id(ctx context.Context, ref string) (string, error) {

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,6 +51,19 @@ type store interface {
 	// byte of it, and returns what it would have printed.
 	use(ctx context.Context, image testbed.Image, ref string) (string, error)
 }
+
+// rename gives an image another name, if there was no error before.
+func rename(ctx context.Context, in store, err error, from, to string) error {
+	if err != nil {
+		return err
+	}
+	return errors.Join(in.tag(ctx, from, to), in.remove(ctx, from))
+}
+
+// sparing is a tool that asks as nobody, before it pushes, what a tag is, and
+// pushes nothing if that is what it has. So it cannot make an upstream's image
+// one that was pushed.
+type sparing interface{ spares() }
 
 // carrier is a store that keeps images, and lists of them, as they are.
 type carrier interface {
@@ -157,16 +171,16 @@ func (c command) tag(ctx context.Context, ref, further string) error {
 }
 
 // version is how most of the tools tell theirs.
-func (c command) version(ctx context.Context) (string, error) { return c.versionOf(ctx, "--version") }
+func (c command) version(ctx context.Context) (string, error) {
+	if c.program == filepath.Base(c.program) {
+		return c.versionOf(ctx, "--version")
+	}
+	return programVersion(filepath.Base(c.program)), nil
+}
 
 // versionOf is the first version that the program tells, without Debian's
 // revision.
 func (c command) versionOf(ctx context.Context, arguments ...string) (string, error) {
-	for _, program := range programs {
-		if filepath.Base(program.Package) == filepath.Base(c.program) {
-			return strings.TrimPrefix(program.Version, "v"), nil // which it may not know itself
-		}
-	}
 	said, err := c.run(ctx, arguments...)
 	if err != nil {
 		return "", err

@@ -2,7 +2,6 @@ package clients
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -19,8 +18,19 @@ type containerd struct {
 }
 
 func startContainerd(t *testing.T, w *world) client {
-	host := w.site.StartWorkshop(t, w.engine, "containerd", "containerd", "--log-level", "warn")
-	c := &containerd{command: newCommand(t, host, "ctr")}
+	return newContainerd(t, w, "ctr", "containerd")
+}
+
+// startContainerd2 is the version whose daemon, and not ctr, speaks with
+// registries.
+func startContainerd2(t *testing.T, w *world) client {
+	return newContainerd(t, w, w.bed.Tool(t, "ctr"), withPrograms(t, w, "containerd", "containerd-shim-runc-v2")...)
+}
+
+func newContainerd(t *testing.T, w *world, program string, daemon ...string) client {
+	t.Helper()
+	host := w.site.StartWorkshop(t, w.engine, "containerd", append(daemon, "--log-level", "warn")...)
+	c := &containerd{command: newCommand(t, host, program)}
 	host.Await(t, time.Minute, func() error { return c.do(t.Context(), "version") })
 	return c
 }
@@ -39,23 +49,8 @@ func (c *containerd) logout(context.Context, string) error {
 
 func (c *containerd) asksAtLogin() bool { return false }
 
-// loading is the name of an image that is about to be named.
-const loading = "loading"
-
-// load names the image by its digest first, which is all that ctr does for
-// one that has no name in its archive.
 func (c *containerd) load(ctx context.Context, image testbed.Image, ref string) error {
-	if err := c.do(ctx, "images", "import", "--digests", "--base-name", loading, "--no-unpack", image.Archive); err != nil {
-		return err
-	}
-	loaded, err := c.run(ctx, "images", "list", "--quiet", "name~="+loading)
-	if err != nil {
-		return err
-	}
-	if err := c.tag(ctx, loaded, ref); err != nil {
-		return err
-	}
-	return c.remove(ctx, loaded)
+	return rename(ctx, c, c.do(ctx, "images", "import", "--no-unpack", image.Archive), image.Loaded, ref)
 }
 
 // carry imports a layout, which ctr reads as an archive only, and names it by
@@ -65,13 +60,8 @@ func (c *containerd) carry(ctx context.Context, layout testbed.Layout, ref strin
 	if err := layout.Archive(ctx, archive); err != nil {
 		return err
 	}
-	if err := c.do(ctx, "images", "import", "--base-name", loading, "--all-platforms", "--no-unpack", archive); err != nil {
-		return err
-	}
-	if err := c.tag(ctx, loading+":latest", ref); err != nil {
-		return err
-	}
-	return c.remove(ctx, loading+":latest")
+	const name = "localhost/carried"
+	return rename(ctx, c, c.do(ctx, "images", "import", "--base-name", name, "--all-platforms", "--no-unpack", archive), name+":latest", ref)
 }
 
 func (c *containerd) tag(ctx context.Context, ref, further string) error {
@@ -114,14 +104,7 @@ func (c *containerd) config(ctx context.Context, digest string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	var manifest imageManifest
-	if err := json.Unmarshal([]byte(content), &manifest); err != nil {
-		return "", fmt.Errorf("%s: %w", digest, err)
-	}
-	if len(manifest.Manifests) > 0 {
-		return c.config(ctx, manifest.Manifests[0].Digest)
-	}
-	return manifest.Config.Digest, nil
+	return configIn(content, func(digest string) (string, error) { return c.config(ctx, digest) })
 }
 
 func (c *containerd) digest(ctx context.Context, ref string) (string, error) {

@@ -14,11 +14,11 @@ import (
 // docker is Docker's command line with a daemon of its own.
 type docker struct{ accounts }
 
-func startDocker(t *testing.T, w *world) client { return newDocker(t, w) }
+func startDocker(t *testing.T, w *world) client { return newDocker(t, w, "dockerd") }
 
-func newDocker(t *testing.T, w *world) docker {
+func newDocker(t *testing.T, w *world, daemon ...string) docker {
 	t.Helper()
-	host := w.site.StartWorkshop(t, w.engine, "docker", "dockerd", "--log-level", "warn")
+	host := w.site.StartWorkshop(t, w.engine, "docker", append(daemon, "--log-level", "warn")...)
 	d := docker{accounts{newCommand(t, host, "docker")}}
 	host.Await(t, time.Minute, func() error { return d.do(t.Context(), "version") })
 	return d
@@ -34,10 +34,7 @@ func (d docker) version(ctx context.Context) (string, error) {
 func (d docker) namespaces() []string { return []string{"docker.io"} }
 
 func (d docker) load(ctx context.Context, image testbed.Image, ref string) error {
-	if err := d.do(ctx, "load", "--input", image.Archive); err != nil {
-		return err
-	}
-	return d.tag(ctx, image.ID, ref)
+	return rename(ctx, d, d.do(ctx, "load", "--input", image.Archive), image.Loaded, ref)
 }
 
 func (d docker) push(ctx context.Context, ref string) error   { return d.do(ctx, "push", ref) }
@@ -82,7 +79,7 @@ type dockerBuild struct{ docker docker }
 // the daemon, or else the legacy builder.
 func startDockerBuild(buildKit string) func(t *testing.T, w *world) client {
 	return func(t *testing.T, w *world) client {
-		d := newDocker(t, w)
+		d := newDocker(t, w, "dockerd")
 		d.env = append(d.env, "DOCKER_BUILDKIT="+buildKit)
 		return dockerBuild{d}
 	}

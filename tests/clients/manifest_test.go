@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -28,6 +29,19 @@ type imageManifest struct {
 type descriptor struct {
 	MediaType, Digest string
 	Annotations       map[string]string
+}
+
+// configIn is the digest of the config in a manifest, or of what is found in the
+// first manifest of a list.
+func configIn(content string, in func(digest string) (string, error)) (string, error) {
+	var manifest imageManifest
+	if err := json.Unmarshal([]byte(content), &manifest); err != nil {
+		return "", fmt.Errorf("%q: %w", content, err)
+	}
+	if len(manifest.Manifests) > 0 {
+		return in(manifest.Manifests[0].Digest)
+	}
+	return manifest.Config.Digest, nil
 }
 
 // encoded is a digest as the names of files have it.

@@ -104,7 +104,7 @@ func (m *matrix) String() string {
 // Where the table is in the README.
 const (
 	tableBegins = ".. What the tests found. This table is theirs: tests/run matrix\n\n"
-	tableEnds   = "\n.. End of the table.\n"
+	tableEnds   = ".. End of the table.\n"
 )
 
 // compare finds that the README has the table, or writes it there.
@@ -117,7 +117,7 @@ func (m *matrix) compare(t *testing.T) {
 	if !begins || !ends {
 		t.Fatalf("%s has no place for the table: %q", file, tableBegins+tableEnds)
 	}
-	table := m.String()
+	table := m.String() + "\n"
 	if *update {
 		must(t, os.WriteFile(file, []byte(before+tableBegins+table+tableEnds+after), 0o644))
 	} else if was != table {

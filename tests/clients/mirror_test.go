@@ -17,18 +17,14 @@ type public struct {
 	image testbed.Image
 }
 
-// publicly are public names with a tag, of all shapes for which the tool asks
-// the registry. The same repository is in both namespaces, and is another one in
-// each.
+// publicly are public names with a tag, one in each namespace for which the
+// tool asks the registry. They are the same repository, and another one in each.
 func (w *world) publicly(repository string) (refs []string) {
 	namespaces := []string{"docker.io", "quay.io"}
 	if tool, ok := w.client.(mirrored); ok {
 		namespaces = tool.namespaces()
 	}
 	for _, namespace := range namespaces {
-		if namespace == "docker.io" {
-			refs = append(refs, "docker.io/library/"+repository)
-		}
 		refs = append(refs, namespace+"/zuul/"+repository)
 	}
 	return refs
@@ -43,11 +39,11 @@ func (w *world) asked(ref string) string {
 	return w.registry.Host + "/" + ref
 }
 
-// provide has the upstreams hold an image under each public name. No two are
-// the same.
-func (w *world) provide(t *testing.T, repository string) (images []public) {
+// provide has the upstreams hold an image under each public name, or under
+// others. No two are the same.
+func (w *world) provide(t *testing.T, repository string, others ...string) (images []public) {
 	t.Helper()
-	for _, ref := range w.publicly(repository) {
+	for _, ref := range append(w.publicly(repository), others...) {
 		image := w.bed.From(t, ref)
 		w.upstreams.Publish(t, image, ref)
 		images = append(images, public{ref, image})
@@ -81,7 +77,8 @@ func (w *world) obtainAll(t *testing.T, images ...public) {
 
 // aPushedImageShadows shows that it does so for its own tag and no other one.
 func aPushedImageShadows(t *testing.T, w *world) {
-	shadowed, others := w.provide(t, "shadowed:latest"), w.provide(t, "shadowed:stable")
+	// An official image of Docker Hub has a name that is longer than people know.
+	shadowed, others := w.provide(t, "shadowed:latest", "docker.io/library/shadowed:latest"), w.provide(t, "shadowed:stable")
 	w.obtainAll(t, w.speculate(t, shadowed...)...)
 	w.obtainAll(t, others...)
 }
@@ -165,7 +162,7 @@ func theUpstreamIsDown(t *testing.T, w *world) {
 	}
 	w.obtainAll(t, pushed...)
 	w.obtainAll(t, fetched...)
-	refused(t, w.try(t.Context(), w.asked(w.publicly("down:unknown")[0])), "connection refused", "503")
+	refused(t, w.try(t.Context(), w.asked(w.publicly("down:unknown")[0])), "connection refused", "503", "unavailable")
 }
 
 // onlyTheRegistryCannotReach the upstream, and the tool, which is told so, goes
@@ -176,8 +173,7 @@ func onlyTheRegistryCannotReach(t *testing.T, w *world) {
 		"ZUUL_REGISTRY_UPSTREAMS=docker.io=https://"+w.site.Refusing(t)+",quay.io=https://"+w.site.Silent(t),
 		"ZUUL_REGISTRY_UPSTREAM_TIMEOUT=1s",
 	)
-	images := w.provide(t, "unreached:latest")
-	for _, image := range images[max(0, len(images)-2):] { // one of each namespace
+	for _, image := range w.provide(t, "unreached:latest") {
 		if status := w.registry.Status(t, image.ref); status != http.StatusServiceUnavailable {
 			t.Errorf("the registry answers for %s with %d, want 503", image.ref, status)
 		}

@@ -67,10 +67,7 @@ func (c containersTool) build(ctx context.Context, dockerfile string) (string, e
 }
 
 func (p podman) load(ctx context.Context, image testbed.Image, ref string) error {
-	if err := p.do(ctx, "load", "--input", image.Archive); err != nil {
-		return err
-	}
-	return p.tag(ctx, image.ID, ref)
+	return rename(ctx, p, p.do(ctx, "load", "--input", image.Archive), image.Loaded, ref)
 }
 
 func (p podman) id(ctx context.Context, ref string) (string, error) {

@@ -32,6 +32,8 @@ func startRegctl(t *testing.T, w *world) client {
 
 func (r regctl) namespaces() []string { return []string{"docker.io", "quay.io"} }
 
+func (r regctl) spares() {}
+
 func (r regctl) login(ctx context.Context, host, user, password string) error {
 	_, err := r.feed(ctx, password, "registry", "login", "--user", user, "--pass-stdin", host)
 	return err

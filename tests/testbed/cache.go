@@ -16,7 +16,7 @@ func cached(kind, version string, make func(half string) error) (string, error) 
 		return "", err
 	}
 	dir := filepath.Join(cache, "zuul-registry-tests")
-	file := filepath.Join(dir, kind+"-"+version)
+	file := filepath.Join(dir, kind+"@"+version)
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}
@@ -37,7 +37,7 @@ func cached(kind, version string, make func(half string) error) (string, error) 
 	if err := os.Rename(half.Name(), file); err != nil {
 		return "", err
 	}
-	return file, forget(filepath.Join(dir, kind+"-*"), file)
+	return file, forget(filepath.Join(dir, kind+"@*"), file)
 }
 
 // cacheHome is the user's cache, or nothing if there is none.

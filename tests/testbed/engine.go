@@ -15,12 +15,8 @@ import (
 	"github.com/ory/dockertest/v3/docker"
 )
 
-// Docker is the command-line client. It is Debian's, of the daemon's age,
-// whatever else is in the PATH.
-const Docker = "/usr/bin/docker"
-
 // EngineTools are what StartEngine needs.
-var EngineTools = []string{Docker, "dockerd", "iptables", "runc"}
+var EngineTools = []string{"dockerd", "iptables", "runc", nsenter}
 
 // Engine is a Docker daemon of the tests' own. Whatever a test starts that
 // should not share a machine with the rest is a container in it.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ type Host struct {
 	IPv4 string
 	IPv6 string // if its network has such
 
-	socket string // of the daemon that it runs in
+	pid string // of its first process
 }
 
 const nodeImage = "node"
@@ -80,7 +82,11 @@ func (s *Site) startHost(t *testing.T, e *Engine, o hostOptions) *Host {
 		c.PublishAllPorts = false
 		c.Binds = append(o.binds, volumes(s.bed.Folder(t, o.name))...)
 	})
-	h := &Host{Name: o.name, IPv4: container.Container.NetworkSettings.IPAddress, socket: e.Socket}
+	h := &Host{
+		Name: o.name,
+		IPv4: container.Container.NetworkSettings.IPAddress,
+		pid:  strconv.Itoa(container.Container.State.Pid),
+	}
 	for _, network := range container.Container.NetworkSettings.Networks {
 		h.IPv4, h.IPv6 = network.IPAddress, network.GlobalIPv6Address
 	}
@@ -127,15 +133,17 @@ func (h *Host) Await(t *testing.T, limit time.Duration, ready func() error) {
 }
 
 // Command is a command on the host, as root, with further environment
-// variables. It ends with the context, but what it started may not.
+// variables. It enters the namespaces of the container by itself, which takes a
+// tenth of what the daemon would take for it.
 func (h *Host) Command(ctx context.Context, env []string, command ...string) *exec.Cmd {
-	arguments := []string{"--host", h.socket, "exec", "--interactive"}
-	for _, variable := range env {
-		arguments = append(arguments, "--env", variable)
-	}
-	arguments = append(append(arguments, h.Name), command...)
-	return exec.CommandContext(ctx, Docker, arguments...)
+	return exec.CommandContext(ctx, nsenter, slices.Concat(
+		[]string{"--target", h.pid, "--all", "env", "--ignore-environment"},
+		[]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"},
+		env, command,
+	)...)
 }
+
+const nsenter = "nsenter"
 
 // Try runs a command on the host as root, and returns what it printed. The
 // error of one that failed holds all that it wrote.

@@ -25,6 +25,7 @@ const imagesDir = "images"
 type Image struct {
 	Name    string
 	Archive string   // a file as "docker save" writes it, which every tool reads
+	Loaded  string   // the name that it has after it was loaded from there
 	ID      string   // the digest of the config
 	Layers  []string // the digests of the uncompressed layers, the lowest first
 	Env     []string // of what runs in it
@@ -189,6 +190,7 @@ func (b *Bed) assemble(t *testing.T, image Image, layers ...string) Image {
 		return made
 	}
 	image.layers = layers
+	image.Loaded = "localhost/" + image.Name + ":latest"
 	image.architecture = cmp.Or(image.architecture, runtime.GOARCH)
 	image.Archive = filepath.Join(b.path(imagesDir), image.Name+"-image.tar")
 	if err := image.write(); err != nil {
@@ -223,7 +225,7 @@ func (i *Image) write() error {
 	if err := add(w, name, 0o644, i.config); err != nil {
 		return err
 	}
-	manifest, err := json.Marshal([]map[string]any{{"Config": name, "Layers": names, "RepoTags": nil}})
+	manifest, err := json.Marshal([]map[string]any{{"Config": name, "Layers": names, "RepoTags": []string{i.Loaded}}})
 	if err != nil {
 		return err
 	}

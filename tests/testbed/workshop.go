@@ -43,13 +43,13 @@ location = "` + RegistryHost + `/` + namespace + `"
 // trust there. They are to be told of it.
 const HostsDir = "/etc/containerd/certs.d"
 
-// mirroredHost has containerd ask the registry first: the namespace is a
-// parameter.
+// mirroredHost has containerd ask the registry first, and so does Docker since
+// version 29: the namespace is a parameter.
 func mirroredHost(name string) string {
 	return `server = "https://` + name + `"
 [host."https://` + RegistryHost + `"]
 capabilities = ["pull", "resolve"]
-ca = "` + HostsDir + `/` + RegistryHost + `/ca.crt"
+ca = "` + TrustedDir + `/ca.crt"
 `
 }
 
@@ -70,15 +70,17 @@ const mirroredBuild = `[registry."docker.io"]
 const TrustedDir = "/etc/trusted"
 
 // configuration are the files of the tools on a site's hosts, below /etc.
-// Docker can ask mirrors for docker.io only.
+// Docker before version 29 can ask mirrors for docker.io only.
 func configuration() map[string]string {
 	files := map[string]string{
 		"docker/daemon.json": `{"registry-mirrors": ["https://` + RegistryHost + `"]}` + "\n",
-		// Without its part for Kubernetes.
-		"containerd/config.toml":                  "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
-		"containerd/certs.d/docker.io/hosts.toml": mirroredHost(hubName),
-		"containerd/certs.d/quay.io/hosts.toml":   mirroredHost(quayName),
-		"buildkit/buildkitd.toml":                 mirroredBuild,
+		// containerd without its part for Kubernetes.
+		"containerd/config.toml":  "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
+		"buildkit/buildkitd.toml": mirroredBuild,
+	}
+	for namespace, name := range map[string]string{"docker.io": hubName, "quay.io": quayName} {
+		files["containerd/certs.d/"+namespace+"/hosts.toml"] = mirroredHost(name)
+		files["docker/certs.d/"+namespace+"/hosts.toml"] = mirroredHost(name)
 	}
 	for name, content := range containers {
 		files["containers/"+name] = content
