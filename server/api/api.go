@@ -96,6 +96,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) error 
 	case !h.allows(r.Method):
 		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: this address is for reading, and pushes go to another", r.Method)
 	}
+	if isBeforePush(r) && !h.ReadOnly {
+		if err := h.MayPush(r.Context(), t.name); err != nil {
+			return err
+		}
+	}
 	warned := oci.OnWarning(r.Context(), func(text string) {
 		w.Header().Add("Warning", fmt.Sprintf("299 - %q", text)) // RFC 7234, section 5.5
 	})
@@ -132,7 +137,7 @@ func (t target) scope(r *http.Request) string {
 			return repository + ":pull,push repository:" + from.Asked + ":pull"
 		}
 		return repository + ":pull,push"
-	case t.kind == upload, r.Method == http.MethodPut:
+	case t.kind == upload, r.Method == http.MethodPut, isBeforePush(r):
 		return repository + ":pull,push"
 	case r.Method == http.MethodDelete:
 		return repository + ":delete"

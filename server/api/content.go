@@ -135,18 +135,20 @@ func (a *arriving) finish() error {
 
 // asked is the registry that a request to read is for.
 func (h *Handler) asked(r *http.Request, t target) oci.Registry {
-	if r.Method == http.MethodHead && (isBeforePush(r) || h.IsPusher(r.Context(), t.name)) {
+	if isBeforePush(r) || r.Method == http.MethodHead && h.IsPusher(r.Context(), t.name) {
 		return h.Pushes
 	}
 	return h.registry
 }
 
-// isBeforePush recognizes what containerd and BuildKit ask before a push, and before
-// they have a token that says so: they name the one type of what they have, and
-// any, where a pull names all the types that it takes.
+// isBeforePush recognizes what containerd, BuildKit and Docker 29 ask before a push,
+// and before they have a token that says so: they name the one type of what they
+// have, and any, where a pull names all the types that it takes. They are challenged
+// there and then: where all blobs are here their next request is the PUT of the
+// manifest, and containerd 2 waits for ever if it gets no token for that.
 func isBeforePush(r *http.Request) bool {
 	_, others, ok := strings.Cut(r.Header.Get("Accept"), ", ")
-	return ok && others == "*/*"
+	return r.Method == http.MethodHead && ok && others == "*/*"
 }
 
 func (h *Handler) statBlob(w http.ResponseWriter, r *http.Request, t target) error {

@@ -26,15 +26,19 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// What containerd asks before a push is asked of the registry as pushers see it.
+// What containerd asks before a push is asked of the registry as pushers see it,
+// by whom may push.
 func TestAskedBeforeAPush(t *testing.T) {
 	filled, d := local.New(memory.New()), &door{}
 	name := func(path, _ string) (oci.Name, error) { return oci.ParseName(path) }
-	blob := (&door{Handler: api.New(filled, api.Options{Name: name, MayPush: func(context.Context, oci.Name) error { return nil }})}).push(t, "content")
-	d.Handler = api.New(filled, api.Options{
-		Name: name, Pushes: local.New(memory.New()), IsPusher: nobody,
-		Challenges: func(*http.Request, string) []string { return nil },
-	})
+	anybody := func(context.Context, oci.Name) error { return nil }
+	blob := (&door{Handler: api.New(filled, api.Options{Name: name, MayPush: anybody})}).push(t, "content")
+	var challenge string
+	options := api.Options{
+		Name: name, Pushes: local.New(memory.New()), IsPusher: nobody, MayPush: anybody,
+		Challenges: func(_ *http.Request, scope string) []string { challenge = scope; return nil },
+	}
+	d.Handler = api.New(filled, options)
 	for accept, want := range map[string]int{
 		"":                                       http.StatusOK,
 		"application/vnd.oci.image.layer.v1.tar": http.StatusOK,
@@ -47,5 +51,18 @@ func TestAskedBeforeAPush(t *testing.T) {
 		if w := d.ask(http.MethodGet, blob, nil, "Accept", accept); w.Code != http.StatusOK {
 			t.Errorf("GET with Accept %q: %d", accept, w.Code)
 		}
+	}
+
+	const ask = "application/vnd.oci.image.layer.v1.tar, */*"
+	options.MayPush = func(context.Context, oci.Name) error { return oci.Errorf(oci.Unauthorized, "nobody may push") }
+	d.Handler = api.New(filled, options)
+	w := d.ask(http.MethodHead, blob, nil, "Accept", ask)
+	if want := "repository:org/app:pull,push"; w.Code != http.StatusUnauthorized || challenge != want {
+		t.Errorf("HEAD before a push by nobody: %d, challenged to get %q; want 401, %q", w.Code, challenge, want)
+	}
+	options.ReadOnly = true
+	d.Handler = api.New(filled, options)
+	if w := d.ask(http.MethodHead, blob, nil, "Accept", ask); w.Code == http.StatusUnauthorized {
+		t.Error("HEAD before a push is challenged where there are none")
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"testing"
 )
 
-// loginRightAndWrong tells a right password from a wrong one and from none.
+// loginRightAndWrong tells a right password from a wrong one and from none, also
+// if the registry has all that the image is made of.
 func loginRightAndWrong(t *testing.T, w *world) {
+	w.publish(t, w.bed.Scratch(t), w.registry.Host+"/zuul/guarded:before")
 	store, account := w.client.(store), w.client.(account)
 	host, image := w.registry.Host, w.bed.Scratch(t)
 	ref, another := host+"/zuul/guarded:latest", host+"/zuul/guarded:another"
@@ -23,10 +25,12 @@ func loginRightAndWrong(t *testing.T, w *world) {
 	must(t, store.remove(t.Context(), another))
 }
 
-// denied are the words in which the tools tell that they were. The pipe is ctr's,
-// which may find it closed before it reads why.
+// denied are the words in which the tools tell that they were, the last ones of
+// which are the registry's own. The pipe is ctr's, which may find it closed before
+// it reads why.
 var denied = []string{
 	"denied", "unauthorized", "authentication required", "no basic auth", "invalid username/password", "closed pipe",
+	"wrong user name or password, or none",
 }
 
 // anUntrustedCertificate shows that the other scenarios ran over TLS that the

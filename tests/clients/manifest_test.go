@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -29,17 +30,20 @@ type imageManifest struct {
 type descriptor struct {
 	MediaType, Digest string
 	Annotations       map[string]string
+	Platform          struct{ Architecture string }
 }
 
-// configIn is the digest of the config in a manifest, or of what is found in the
-// first manifest of a list.
+// configIn is the digest of the config in a manifest, or of what is found in that
+// manifest of a list which is for this machine.
 func configIn(content string, in func(digest string) (string, error)) (string, error) {
 	var manifest imageManifest
 	if err := json.Unmarshal([]byte(content), &manifest); err != nil {
 		return "", fmt.Errorf("%q: %w", content, err)
 	}
-	if len(manifest.Manifests) > 0 {
-		return in(manifest.Manifests[0].Digest)
+	for _, each := range manifest.Manifests {
+		if each.Platform.Architecture == runtime.GOARCH {
+			return in(each.Digest)
+		}
 	}
 	return manifest.Config.Digest, nil
 }
