@@ -84,7 +84,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", h.methods(t, r.Method))
 	}
 	if err != nil {
-		h.Errors.Write(w, r, err, h.Challenges(r, t.scope(r))...)
+		h.Errors.Write(w, r, err, h.Challenges(r, h.scope(r, t))...)
 	}
 }
 
@@ -95,11 +95,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) error 
 		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: %s are", r.Method, h.methods(t, r.Method))
 	case !h.allows(r.Method):
 		return oci.Errorf(oci.Unsupported, "%.20s is not supported here: this address is for reading, and pushes go to another", r.Method)
-	}
-	if isBeforePush(r) && !h.ReadOnly {
-		if err := h.MayPush(r.Context(), t.name); err != nil {
-			return err
-		}
 	}
 	warned := oci.OnWarning(r.Context(), func(text string) {
 		w.Header().Add("Warning", fmt.Sprintf("299 - %q", text)) // RFC 7234, section 5.5
@@ -125,7 +120,7 @@ func (h *Handler) methods(t target, but string) string {
 
 // scope is what a token must be good for, as in the challenges of Docker's
 // token specification.
-func (t target) scope(r *http.Request) string {
+func (h *Handler) scope(r *http.Request, t target) string {
 	repository := "repository:" + t.name.Asked
 	switch {
 	case t.kind == unknown, t.kind == base:
@@ -137,7 +132,7 @@ func (t target) scope(r *http.Request) string {
 			return repository + ":pull,push repository:" + from.Asked + ":pull"
 		}
 		return repository + ":pull,push"
-	case t.kind == upload, r.Method == http.MethodPut, isBeforePush(r):
+	case t.kind == upload, r.Method == http.MethodPut, t.kind == manifest && h.isBeforePut(r):
 		return repository + ":pull,push"
 	case r.Method == http.MethodDelete:
 		return repository + ":delete"

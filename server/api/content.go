@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -143,12 +144,18 @@ func (h *Handler) asked(r *http.Request, t target) oci.Registry {
 
 // isBeforePush recognizes what containerd, BuildKit and Docker 29 ask before a push,
 // and before they have a token that says so: they name the one type of what they
-// have, and any, where a pull names all the types that it takes. They are challenged
-// there and then: where all blobs are here their next request is the PUT of the
-// manifest, and containerd 2 waits for ever if it gets no token for that.
+// have, and any, where a pull names all the types that it takes.
 func isBeforePush(r *http.Request) bool {
 	_, others, ok := strings.Cut(r.Header.Get("Accept"), ", ")
 	return r.Method == http.MethodHead && ok && others == "*/*"
+}
+
+// isBeforePut says whether a HEAD of a manifest comes before its PUT, from somebody
+// who has not said who they are. They are challenged at the HEAD: where all blobs
+// are here the next challenge would be that of the PUT, and containerd 2, of which
+// Docker 29 is made, waits for ever if it gets no token for that.
+func (h *Handler) isBeforePut(r *http.Request) bool {
+	return isBeforePush(r) && !h.ReadOnly && h.Login(r.Context()) != nil
 }
 
 func (h *Handler) statBlob(w http.ResponseWriter, r *http.Request, t target) error {
@@ -177,6 +184,11 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) 
 
 func (h *Handler) statManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	d, err := h.asked(r, t).StatManifest(r.Context(), t.name, t.ref)
+	if h.isBeforePut(r) && (!t.ref.IsDigest() || errors.Is(err, oci.ManifestUnknown) || errors.Is(err, oci.NameUnknown)) {
+		if refused := h.MayPush(r.Context(), t.name); refused != nil {
+			return refused
+		}
+	}
 	if err != nil {
 		return err
 	}

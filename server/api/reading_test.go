@@ -26,19 +26,16 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// What containerd asks before a push is asked of the registry as pushers see it,
-// by whom may push.
+// What containerd asks before a push is asked of the registry as pushers see it.
 func TestAskedBeforeAPush(t *testing.T) {
 	filled, d := local.New(memory.New()), &door{}
 	name := func(path, _ string) (oci.Name, error) { return oci.ParseName(path) }
 	anybody := func(context.Context, oci.Name) error { return nil }
 	blob := (&door{Handler: api.New(filled, api.Options{Name: name, MayPush: anybody})}).push(t, "content")
-	var challenge string
-	options := api.Options{
-		Name: name, Pushes: local.New(memory.New()), IsPusher: nobody, MayPush: anybody,
-		Challenges: func(_ *http.Request, scope string) []string { challenge = scope; return nil },
-	}
-	d.Handler = api.New(filled, options)
+	d.Handler = api.New(filled, api.Options{
+		Name: name, Pushes: local.New(memory.New()), IsPusher: nobody,
+		Challenges: func(*http.Request, string) []string { return nil },
+	})
 	for accept, want := range map[string]int{
 		"":                                       http.StatusOK,
 		"application/vnd.oci.image.layer.v1.tar": http.StatusOK,
@@ -52,17 +49,47 @@ func TestAskedBeforeAPush(t *testing.T) {
 			t.Errorf("GET with Accept %q: %d", accept, w.Code)
 		}
 	}
+}
 
-	const ask = "application/vnd.oci.image.layer.v1.tar, */*"
-	options.MayPush = func(context.Context, oci.Name) error { return oci.Errorf(oci.Unauthorized, "nobody may push") }
-	d.Handler = api.New(filled, options)
-	w := d.ask(http.MethodHead, blob, nil, "Accept", ask)
-	if want := "repository:org/app:pull,push"; w.Code != http.StatusUnauthorized || challenge != want {
-		t.Errorf("HEAD before a push by nobody: %d, challenged to get %q; want 401, %q", w.Code, challenge, want)
-	}
-	options.ReadOnly = true
-	d.Handler = api.New(filled, options)
-	if w := d.ask(http.MethodHead, blob, nil, "Accept", ask); w.Code == http.StatusUnauthorized {
-		t.Error("HEAD before a push is challenged where there are none")
+// Nobody is challenged at the HEAD before the PUT of a manifest, and only there.
+func TestAskedBeforeAPut(t *testing.T) {
+	const (
+		missing = "/v2/org/app/manifests/latest"
+		blob    = "/v2/org/app/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+		ask     = oci.MediaTypeImageManifest + ", */*"
+	)
+	unauthorized := oci.Errorf(oci.Unauthorized, "a login is needed")
+	var scope string
+	for _, tt := range []struct {
+		path, accept string
+		known        bool // who they are
+		readOnly     bool
+		status       int
+		scope        string
+	}{
+		{missing, ask, false, false, http.StatusUnauthorized, "repository:org/app:pull,push"},
+		{missing, ask, true, false, http.StatusNotFound, "repository:org/app:pull"},
+		{missing, ask, false, true, http.StatusNotFound, "repository:org/app:pull"},
+		{missing, oci.MediaTypeImageManifest, false, false, http.StatusNotFound, "repository:org/app:pull"},
+		{blob, ask, false, false, http.StatusNotFound, "repository:org/app:pull"},
+	} {
+		empty := local.New(memory.New())
+		d := &door{Handler: api.New(empty, api.Options{
+			Name:     func(path, _ string) (oci.Name, error) { return oci.ParseName(path) },
+			Pushes:   empty,
+			IsPusher: nobody,
+			ReadOnly: tt.readOnly,
+			Login: func(context.Context) error {
+				if tt.known {
+					return nil
+				}
+				return unauthorized
+			},
+			MayPush:    func(context.Context, oci.Name) error { return unauthorized },
+			Challenges: func(_ *http.Request, asked string) []string { scope = asked; return nil },
+		})}
+		if w := d.ask(http.MethodHead, tt.path, nil, "Accept", tt.accept); w.Code != tt.status || scope != tt.scope {
+			t.Errorf("%+v: %d, challenged to get %q", tt, w.Code, scope)
+		}
 	}
 }

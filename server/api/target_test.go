@@ -146,7 +146,7 @@ func TestScope(t *testing.T) {
 			t.Fatal(err)
 		}
 		for method, want := range scopes {
-			if got := target.scope(&http.Request{Method: method, URL: mustURL(t, path)}); got != want {
+			if got := new(Handler).scope(&http.Request{Method: method, URL: mustURL(t, path)}, target); got != want {
 				t.Errorf("%s %s needs %q, want %q", method, path, got, want)
 			}
 		}

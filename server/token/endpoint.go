@@ -147,6 +147,9 @@ func (s *Service) Challenges(r *http.Request, scope string) []string {
 	if scope != "" {
 		challenge += fmt.Sprintf(",scope=%q", scope)
 	}
+	if access.GrantOf(r.Context()).Refused != "" {
+		challenge += `,error="invalid_token"` // RFC 6750, section 3.1: without it containerd sends the same one again
+	}
 	if strings.HasPrefix(scope, access.TypeRegistry+":") {
 		return []string{challenge, BasicChallenge()}
 	}

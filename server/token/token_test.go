@@ -210,6 +210,7 @@ func TestChallenges(t *testing.T) {
 	plain.Host = "registry.test:80"
 	proxied := plain.Clone(t.Context())
 	proxied.URL = &url.URL{Scheme: "https", Path: "/v2/"}
+	refused := r.Clone(access.WithGrant(t.Context(), access.Grant{Refused: "the token has expired"}))
 	public := service(t, true)
 	public.PublicURL = "https://public.test"
 	for _, tt := range []struct {
@@ -219,6 +220,7 @@ func TestChallenges(t *testing.T) {
 		want    string
 	}{
 		{service(t, true), r, "", `Bearer realm="https://registry.test:9000/auth/token",service="zuul-registry"`},
+		{service(t, true), refused, "", `Bearer realm="https://registry.test:9000/auth/token",service="zuul-registry",error="invalid_token"`},
 		{service(t, true), plain, "", `Bearer realm="http://registry.test:80/auth/token",service="zuul-registry"`},
 		{service(t, true), proxied, "", `Bearer realm="https://registry.test:80/auth/token",service="zuul-registry"`},
 		{public, r, "repository:a/b:pull", `Bearer realm="https://public.test/auth/token",service="zuul-registry",scope="repository:a/b:pull"`},

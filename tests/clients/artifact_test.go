@@ -10,7 +10,7 @@ import (
 // artifact is a tool on top of oras-go. It asks no mirrors.
 type artifact struct{ layouts }
 
-func startArtifact(t *testing.T, w *world) client {
+func startArtifact(t *testing.T, w *place) client {
 	host := w.site.StartWorkshop(t, w.engine, "artifact")
 	c := newCommand(t, host, w.bed.Tool(t, "artifact"))
 	// It trusts whom the machine trusts.
@@ -36,7 +36,7 @@ func (a artifact) push(ctx context.Context, ref string) error {
 }
 
 func (a artifact) pull(ctx context.Context, ref string) error {
-	return clear(a.layout(ref), a.do(ctx, "pull", ref, a.layout(ref)))
+	return wholly(a.layout(ref), a.do(ctx, "pull", ref, a.layout(ref)))
 }
 
 func (a artifact) attach(ctx context.Context, ref, artifactType, content string) error {

@@ -52,6 +52,9 @@ func (w *world) attached(t *testing.T, repository, digest string) (types []strin
 	for _, referrer := range referrers.Manifests {
 		var manifest imageManifest
 		get("/manifests/"+referrer.Digest, &manifest)
+		if len(manifest.Layers) != 1 {
+			t.Fatalf("the artifact has %d files, want one", len(manifest.Layers))
+		}
 		content := get("/blobs/"+manifest.Layers[0].Digest, nil)
 		if want := "This is " + referrer.ArtifactType; string(content) != want {
 			t.Errorf("the artifact holds %q, want %q", content, want)

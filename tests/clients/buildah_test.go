@@ -10,7 +10,7 @@ import (
 // buildah is Buildah with a store of its own.
 type buildah struct{ containersTool }
 
-func startBuildah(t *testing.T, w *world) client {
+func startBuildah(t *testing.T, w *place) client {
 	return buildah{newContainersTool(t, w, "buildah")}
 }
 

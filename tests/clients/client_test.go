@@ -8,9 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
@@ -115,15 +115,14 @@ func onTopOf(image testbed.Image, ref string) string {
 type command struct {
 	host    testbed.Workshop
 	program string
-	options []string // before the subcommand
 	env     []string
 }
 
 // newCommand is a program that has its settings and credentials in the folder
 // of its host.
-func newCommand(t *testing.T, host testbed.Workshop, program string, options ...string) command {
+func newCommand(t *testing.T, host testbed.Workshop, program string) command {
 	t.Helper()
-	c := command{host, program, options, nil}
+	c := command{host: host, program: program}
 	c.env = []string{"HOME=" + host.Folder, "REGISTRY_AUTH_FILE=" + c.credentials()}
 	// Buildah wants the file of its credentials to be there.
 	must(t, os.WriteFile(c.credentials(), []byte("{}"), 0o600))
@@ -140,17 +139,24 @@ func (c command) run(ctx context.Context, arguments ...string) (string, error) {
 // feed runs the program with something to read, for what must not be seen on
 // a command line.
 func (c command) feed(ctx context.Context, input string, arguments ...string) (string, error) {
+	ctx, release := context.WithTimeout(ctx, tooLong)
+	defer release()
 	return testbed.Run(c.command(ctx, input, arguments))
 }
 
+// tooLong is when a tool that hangs is given up.
+const tooLong = 5 * time.Minute
+
 func (c command) command(ctx context.Context, input string, arguments []string) *exec.Cmd {
-	cmd := c.host.Command(ctx, c.env, slices.Concat([]string{c.program}, c.options, arguments)...)
+	cmd := c.host.Command(ctx, c.env, append([]string{c.program}, arguments...)...)
 	cmd.Stdin = strings.NewReader(input)
 	return cmd
 }
 
 // hear is feed for what says as complaints what it does.
 func (c command) hear(ctx context.Context, input string, arguments ...string) (string, error) {
+	ctx, release := context.WithTimeout(ctx, tooLong)
+	defer release()
 	cmd := c.command(ctx, input, arguments)
 	said, err := cmd.CombinedOutput()
 	if err != nil {
@@ -185,7 +191,7 @@ func (c command) versionOf(ctx context.Context, arguments ...string) (string, er
 	if err != nil {
 		return "", err
 	}
-	version := regexp.MustCompile(`\d+\.\d+\.\d+(-[a-z]+\.\d+)?`).FindString(said)
+	version := regexp.MustCompile(`\d+\.\d+\.\d+`).FindString(said)
 	if version == "" {
 		return "", fmt.Errorf("%s says no version, but: %s", c.program, said)
 	}

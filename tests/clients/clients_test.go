@@ -32,7 +32,6 @@ func TestClients(t *testing.T) {
 		}
 	})
 	t.Run("together", func(t *testing.T) { playTogether(t, open(t, bed, engine), table) })
-	t.Run("self", func(t *testing.T) { playSelf(t, open(t, bed, engine), table) })
 	t.Run("README", table.compare)
 }
 
@@ -41,8 +40,10 @@ func playAlone(t *testing.T, w *world, table *matrix) {
 	table.version(w.tool, the(w.version(t.Context()))(t))
 	for _, scenario := range scenarios {
 		if scenario.can(w.client) {
-			ok := t.Run(scenario.name, func(t *testing.T) { scenario.play(t, w) })
-			table.record(scenario.name, w.tool, ok)
+			t.Run(scenario.name, func(t *testing.T) {
+				defer table.record(t, scenario.name, w)
+				scenario.play(t, w)
+			})
 		}
 	}
 }

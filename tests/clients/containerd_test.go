@@ -2,7 +2,10 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,17 +20,17 @@ type containerd struct {
 	user string
 }
 
-func startContainerd(t *testing.T, w *world) client {
+func startContainerd(t *testing.T, w *place) client {
 	return newContainerd(t, w, "ctr", "containerd")
 }
 
 // startContainerd2 is the version whose daemon, and not ctr, speaks with
 // registries.
-func startContainerd2(t *testing.T, w *world) client {
+func startContainerd2(t *testing.T, w *place) client {
 	return newContainerd(t, w, w.bed.Tool(t, "ctr"), withPrograms(t, w, "containerd", "containerd-shim-runc-v2")...)
 }
 
-func newContainerd(t *testing.T, w *world, program string, daemon ...string) client {
+func newContainerd(t *testing.T, w *place, program string, daemon ...string) client {
 	t.Helper()
 	host := w.site.StartWorkshop(t, w.engine, "containerd", append(daemon, "--log-level", "warn")...)
 	c := &containerd{command: newCommand(t, host, program)}
@@ -121,6 +124,13 @@ func (c *containerd) digest(ctx context.Context, ref string) (string, error) {
 	return "", fmt.Errorf("containerd has no %s", ref)
 }
 
+// use has what is printed written to a file: ctr itself may end before it has
+// read all of it.
 func (c *containerd) use(ctx context.Context, _ testbed.Image, ref string) (string, error) {
-	return c.run(ctx, "run", "--rm", ref, "user")
+	log := filepath.Join(c.host.Folder, "log")
+	if err := c.do(ctx, "run", "--rm", "--log-uri", "file://"+log, ref, "user"); err != nil {
+		return "", err
+	}
+	said, err := os.ReadFile(log)
+	return strings.TrimSuffix(string(said), "\n"), errors.Join(err, os.Remove(log))
 }

@@ -10,7 +10,7 @@ import (
 // crane is the command of go-containerregistry. It asks no mirrors.
 type crane struct{ layouts }
 
-func startCrane(t *testing.T, w *world) client {
+func startCrane(t *testing.T, w *place) client {
 	host := w.site.StartWorkshop(t, w.engine, "crane")
 	c := newCommand(t, host, w.bed.Tool(t, "crane"))
 	// It trusts whom the machine trusts.
@@ -34,7 +34,7 @@ func (c crane) push(ctx context.Context, ref string) error {
 }
 
 func (c crane) pull(ctx context.Context, ref string) error {
-	return clear(c.layout(ref), c.do(ctx, "pull", "--format", "oci", ref, c.layout(ref)))
+	return wholly(c.layout(ref), c.do(ctx, "pull", "--format", "oci", ref, c.layout(ref)))
 }
 
 func (c crane) delete(ctx context.Context, ref string) error { return c.do(ctx, "delete", ref) }

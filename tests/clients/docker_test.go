@@ -14,9 +14,9 @@ import (
 // docker is Docker's command line with a daemon of its own.
 type docker struct{ accounts }
 
-func startDocker(t *testing.T, w *world) client { return newDocker(t, w, "dockerd") }
+func startDocker(t *testing.T, w *place) client { return newDocker(t, w, "dockerd") }
 
-func newDocker(t *testing.T, w *world, daemon ...string) docker {
+func newDocker(t *testing.T, w *place, daemon ...string) docker {
 	t.Helper()
 	host := w.site.StartWorkshop(t, w.engine, "docker", append(daemon, "--log-level", "warn")...)
 	d := docker{accounts{newCommand(t, host, "docker")}}
@@ -77,8 +77,8 @@ type dockerBuild struct{ docker docker }
 
 // startDockerBuild is BuildKit, which asks registries by itself and not through
 // the daemon, or else the legacy builder.
-func startDockerBuild(buildKit string) func(t *testing.T, w *world) client {
-	return func(t *testing.T, w *world) client {
+func startDockerBuild(buildKit string) func(t *testing.T, w *place) client {
+	return func(t *testing.T, w *place) client {
 		d := newDocker(t, w, "dockerd")
 		d.env = append(d.env, "DOCKER_BUILDKIT="+buildKit)
 		return dockerBuild{d}

@@ -27,8 +27,8 @@ func (l layouts) layout(ref string) string {
 // fileName is a name for files, not all of which may be called like images.
 func fileName(ref string) string { return strings.NewReplacer("/", "_", ":", "_").Replace(ref) }
 
-// clear leaves nothing of what was not got whole.
-func clear(folder string, err error) error {
+// wholly leaves nothing of what was not got whole.
+func wholly(folder string, err error) error {
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(folder))
 	}

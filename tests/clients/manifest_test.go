@@ -40,12 +40,20 @@ func configIn(content string, in func(digest string) (string, error)) (string, e
 	if err := json.Unmarshal([]byte(content), &manifest); err != nil {
 		return "", fmt.Errorf("%q: %w", content, err)
 	}
-	for _, each := range manifest.Manifests {
-		if each.Platform.Architecture == runtime.GOARCH {
-			return in(each.Digest)
-		}
+	if own, ok := manifest.own(); ok {
+		return in(own.Digest)
 	}
 	return manifest.Config.Digest, nil
+}
+
+// own is the manifest of a list which is for this machine.
+func (m imageManifest) own() (descriptor, bool) {
+	for _, each := range m.Manifests {
+		if each.Platform.Architecture == runtime.GOARCH {
+			return each, true
+		}
+	}
+	return descriptor{}, false
 }
 
 // encoded is a digest as the names of files have it.

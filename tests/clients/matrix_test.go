@@ -31,16 +31,21 @@ func (m *matrix) version(tool, version string) {
 	m.versions[tool] = version
 }
 
-func (m *matrix) record(scenario, tool string, ok bool) {
+// record notes what has come of a test of some tools with a scenario.
+func (m *matrix) record(t *testing.T, scenario string, all ...*world) {
 	m.Lock()
 	defer m.Unlock()
-	m.results[[2]string{scenario, tool}] = ok
+	for _, w := range all {
+		m.results[[2]string{scenario, w.tool}] = !t.Failed() && !t.Skipped()
+	}
 }
 
+const failed = "FAILED"
+
 // rows are the cells of the table: a tool that cannot do something by its nature
-// has a dash.
+// has a dash. The first cell of the head must not be empty, or it is no row.
 func (m *matrix) rows() [][]string {
-	head, versions := []string{""}, []string{""}
+	head, versions := []string{"scenario"}, []string{""}
 	for _, tool := range tools {
 		name, kind, _ := strings.Cut(tool.name, ", ")
 		head, versions = append(head, name), append(versions, strings.TrimSpace(kind+" "+m.versions[tool.name]))
@@ -53,7 +58,7 @@ func (m *matrix) rows() [][]string {
 			if ok, played := m.results[[2]string{scenario, tool.name}]; played && ok {
 				cell = "✓"
 			} else if played {
-				cell = "FAILED"
+				cell = failed
 			}
 			row = append(row, cell)
 		}
@@ -65,7 +70,6 @@ func (m *matrix) rows() [][]string {
 	for _, scenario := range together {
 		row(scenario.name)
 	}
-	row(buildsItself)
 	return rows
 }
 
@@ -117,7 +121,15 @@ func (m *matrix) compare(t *testing.T) {
 	if !begins || !ends {
 		t.Fatalf("%s has no place for the table: %q", file, tableBegins+tableEnds)
 	}
+	for _, tool := range tools {
+		if m.versions[tool.name] == "" {
+			testbed.Missing(t, tool.name)
+		}
+	}
 	table := m.String() + "\n"
+	if strings.Contains(table, failed) {
+		t.Fatalf("not everything has passed:\n%s", table)
+	}
 	if *update {
 		must(t, os.WriteFile(file, []byte(before+tableBegins+table+tableEnds+after), 0o644))
 	} else if was != table {

@@ -10,7 +10,7 @@ import (
 // podman is Podman with a store of its own.
 type podman struct{ containersTool }
 
-func startPodman(t *testing.T, w *world) client {
+func startPodman(t *testing.T, w *place) client {
 	return podman{newContainersTool(t, w, "podman")}
 }
 
@@ -18,7 +18,7 @@ func startPodman(t *testing.T, w *world) client {
 // in common.
 type containersTool struct{ accounts }
 
-func newContainersTool(t *testing.T, w *world, program string) containersTool {
+func newContainersTool(t *testing.T, w *place, program string) containersTool {
 	t.Helper()
 	return containersTool{accounts{newCommand(t, w.site.StartWorkshop(t, w.engine, program), program)}}
 }

@@ -54,6 +54,9 @@ func (w *world) publishAs(t *testing.T, image testbed.Image, ref string, format 
 	if manifest.MediaType != layout.MediaType {
 		t.Errorf("%s has the media type %q, want %q", ref, manifest.MediaType, layout.MediaType)
 	}
+	if got := w.registry.Digest(t, ref); is[carrier](w.client) && got != layout.Digest {
+		t.Errorf("the registry has %s, want %s as it was", got, layout.Digest)
+	}
 	for _, layer := range manifest.Layers {
 		if packed := strings.HasSuffix(layer.MediaType, "zstd"); packed != format.Zstd {
 			t.Errorf("%s has a layer of %s", ref, layer.MediaType)
@@ -139,7 +142,7 @@ func (w *world) whole(t *testing.T, repository, digest string) string {
 	answer, content := w.registry.Get(t, repository+"/manifests/"+digest)
 	var manifest imageManifest
 	if answer.StatusCode != http.StatusOK {
-		t.Fatalf("%s in the list: %s", digest, answer.Status)
+		t.Fatalf("%s: %s", digest, answer.Status)
 	}
 	must(t, json.Unmarshal(content, &manifest))
 	for _, blob := range slices.Concat(manifest.Layers, []descriptor{manifest.Config}) {

@@ -21,7 +21,7 @@ const regctlConfig = `{"hosts": {
 }}
 `
 
-func startRegctl(t *testing.T, w *world) client {
+func startRegctl(t *testing.T, w *place) client {
 	host := w.site.StartWorkshop(t, w.engine, "regctl")
 	c := newCommand(t, host, w.bed.Tool(t, "regctl"))
 	file := filepath.Join(host.Folder, "regctl.json")
@@ -52,7 +52,7 @@ func (r regctl) push(ctx context.Context, ref string) error {
 }
 
 func (r regctl) pull(ctx context.Context, ref string) error {
-	return clear(r.layout(ref), r.do(ctx, "image", "copy", ref, r.inStore(ref)))
+	return wholly(r.layout(ref), r.do(ctx, "image", "copy", ref, r.inStore(ref)))
 }
 
 func (r regctl) attach(ctx context.Context, ref, artifactType, content string) error {

@@ -23,7 +23,7 @@ var scenarios = []struct {
 	{"artifacts and referrers", is[attacher], artifactsAndReferrers},
 	{"delete", is[deleter], deletes},
 	{"login, right and wrong", both(is[store], is[account]), loginRightAndWrong},
-	{"a certificate that nobody vouches for is refused", is[store], anUntrustedCertificate},
+	{"a certificate that nobody vouches for is refused", every, anUntrustedCertificate},
 	{"a pushed image shadows the upstream's", is[store], aPushedImageShadows},
 	{"no pushed image: the upstream's", is[store], onlyTheUpstreamHasIt},
 	{"the upstream's image, pushed", both(is[store], isNot[sparing]), theUpstreamsImageIsPushed},

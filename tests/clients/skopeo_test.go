@@ -17,7 +17,7 @@ type skopeo struct {
 	store string
 }
 
-func startSkopeo(t *testing.T, w *world) client {
+func startSkopeo(t *testing.T, w *place) client {
 	host := w.site.StartWorkshop(t, w.engine, "skopeo")
 	s := skopeo{accounts{newCommand(t, host, "skopeo")}, filepath.Join(host.Folder, "store")}
 	must(t, os.Mkdir(s.store, 0o755))
@@ -50,7 +50,7 @@ func (s skopeo) push(ctx context.Context, ref string) error {
 }
 
 func (s skopeo) pull(ctx context.Context, ref string) error {
-	return clear(s.folder(ref), s.copy(ctx, "docker://"+ref, "dir:"+s.folder(ref)))
+	return wholly(s.folder(ref), s.copy(ctx, "docker://"+ref, "dir:"+s.folder(ref)))
 }
 
 func (s skopeo) pushAs(ctx context.Context, ref string, format testbed.Format) error {

@@ -8,7 +8,7 @@ import (
 )
 
 // together are further rows of the table: what all tools do with the same
-// registry.
+// registry. The last one replaces it.
 var together = []struct {
 	name string
 	can  func(client) bool
@@ -16,14 +16,15 @@ var together = []struct {
 }{
 	{"what any other one has pushed", every, acrossTools},
 	{"pushed by all at the same time", is[store], pushedByAll},
+	{"docker build of this project, through itself", is[dockerBuild], buildThemselves},
 	{"pulled by all at the same time: fetched once", every, pulledByAll},
 }
 
 // playTogether has all tools go through them.
-func playTogether(t *testing.T, w *world, table *matrix) {
+func playTogether(t *testing.T, p *place, table *matrix) {
 	var all []*world
 	for _, tool := range tools {
-		all = append(all, w.with(t, tool))
+		all = append(all, p.with(t, tool))
 	}
 	for _, scenario := range together {
 		var able []*world
@@ -32,10 +33,10 @@ func playTogether(t *testing.T, w *world, table *matrix) {
 				able = append(able, w)
 			}
 		}
-		ok := t.Run(scenario.name, func(t *testing.T) { scenario.play(t, able) })
-		for _, w := range able {
-			table.record(scenario.name, w.tool, ok)
-		}
+		t.Run(scenario.name, func(t *testing.T) {
+			t.Cleanup(func() { table.record(t, scenario.name, able...) }) // after those that it runs
+			scenario.play(t, able)
+		})
 	}
 }
 
@@ -55,7 +56,7 @@ func acrossTools(t *testing.T, all []*world) {
 	image := all[0].bed.Scratch(t)
 	var refs []string
 	for _, pusher := range pushers(all) {
-		ref := pusher.registry.Host + "/zuul/across:" + fileName(strings.ToLower(pusher.tool))
+		ref := pusher.registry.Host + "/zuul/across:" + pusher.tag()
 		pusher.publish(t, image, ref)
 		refs = append(refs, ref)
 	}
@@ -72,6 +73,9 @@ func acrossTools(t *testing.T, all []*world) {
 		})
 	}
 }
+
+// tag is a tag for a tool.
+func (w *world) tag() string { return strings.NewReplacer(" ", "-", ",", "").Replace(w.tool) }
 
 // atOnce has all tools do something at the same time.
 func atOnce(t *testing.T, all []*world, do func(w *world) error) {
@@ -91,7 +95,7 @@ func pushedByAll(t *testing.T, all []*world) {
 	image := all[0].bed.Layered(t, 5, 1<<20)
 	ref := all[0].registry.Host + "/zuul/together:latest"
 	own := func(w *world) string {
-		return strings.Replace(ref, ":latest", ":"+fileName(strings.ToLower(w.tool)), 1)
+		return strings.Replace(ref, ":latest", ":"+w.tag(), 1)
 	}
 	for _, w := range all {
 		must(t, w.client.(store).load(t.Context(), image, ref))

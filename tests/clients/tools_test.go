@@ -11,14 +11,14 @@ import (
 // tool is a column of the table in the README.
 type tool struct {
 	name  string
-	start func(t *testing.T, w *world) client // with an empty store, logged in nowhere
+	start func(t *testing.T, w *place) client // with an empty store, logged in nowhere
 }
 
 // tools are all that there are. A further one is a row here and a file beside
 // this, which makes it a client.
 var tools = []tool{
 	{"docker", startDocker},
-	{"docker 29", startDocker29},
+	{"moby", startMoby},
 	{"docker build, legacy", startDockerBuild("0")},
 	{"docker build, BuildKit", startDockerBuild("1")},
 	{"podman", startPodman},
@@ -45,7 +45,7 @@ var programs = []testbed.Tool{
 }
 
 // withPrograms is the first of the programs, as a command that finds the others.
-func withPrograms(t *testing.T, w *world, names ...string) []string {
+func withPrograms(t *testing.T, w *place, names ...string) []string {
 	t.Helper()
 	var paths []string
 	for _, name := range names {

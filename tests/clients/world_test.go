@@ -7,40 +7,42 @@ import (
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
-// world is a tool with a registry that is its mirror, and the upstreams.
-type world struct {
+// place is where tools are: with a registry that is their mirror, and upstreams.
+type place struct {
 	bed       *testbed.Bed
 	engine    *testbed.Engine
 	site      *testbed.Site
 	upstreams *testbed.Upstreams
 	registry  *testbed.Registry
-	tool      string
+}
+
+// open makes a place for the test. The registry asks the upstreams for a tag each
+// time.
+func open(t *testing.T, bed *testbed.Bed, engine *testbed.Engine) *place {
+	t.Helper()
+	p := &place{bed: bed, engine: engine, site: bed.OpenSite(t)}
+	p.upstreams = p.site.StartUpstreams(t)
+	p.registry = p.site.StartRegistry(t, engine, append(p.upstreams.Settings(), "ZUUL_REGISTRY_UPSTREAM_TAG_TTL=0")...)
+	return p
+}
+
+// world is a tool at a place.
+type world struct {
+	*place
+	tool string
 	client
 }
 
-// open is a world without a tool. The registry asks the upstreams for a tag each
-// time.
-func open(t *testing.T, bed *testbed.Bed, engine *testbed.Engine) *world {
+func (p *place) with(t *testing.T, tool tool) *world {
 	t.Helper()
-	w := &world{bed: bed, engine: engine, site: bed.OpenSite(t)}
-	w.upstreams = w.site.StartUpstreams(t)
-	w.registry = w.site.StartRegistry(t, engine, append(w.upstreams.Settings(), "ZUUL_REGISTRY_UPSTREAM_TAG_TTL=0")...)
-	return w
-}
-
-// with is the same world for a tool.
-func (w *world) with(t *testing.T, tool tool) *world {
-	t.Helper()
-	another := *w
-	another.tool, another.client = tool.name, tool.start(t, w)
-	return &another
+	return &world{p, tool.name, tool.start(t, p)}
 }
 
 // restart replaces the registry by an empty one with other settings.
-func (w *world) restart(t *testing.T, settings ...string) {
+func (p *place) restart(t *testing.T, settings ...string) {
 	t.Helper()
-	w.registry.Stop(t)
-	w.registry = w.site.StartRegistry(t, w.engine, settings...)
+	p.registry.Stop(t)
+	p.registry = p.site.StartRegistry(t, p.engine, settings...)
 }
 
 // give pushes what is in the tool's store as the writer, and forgets the login.
@@ -48,8 +50,9 @@ func (w *world) give(t *testing.T, push func() error) {
 	t.Helper()
 	accounts := w.client.(account)
 	must(t, accounts.login(t.Context(), w.registry.Host, w.registry.Username, w.registry.Password))
-	must(t, push())
+	pushed := push()
 	must(t, accounts.logout(t.Context(), w.registry.Host))
+	must(t, pushed)
 }
 
 // publish pushes an image as the writer, and forgets it.

@@ -82,7 +82,7 @@ func (b *Bed) madeBy(t *testing.T, name, tool string) string {
 	t.Helper()
 	path := b.path(name)
 	if _, err := os.Stat(path); err != nil {
-		missing(t, tool)
+		Missing(t, tool)
 	}
 	return path
 }

@@ -14,6 +14,7 @@ import (
 const (
 	golangLayer  = "golang.tar"
 	modulesLayer = "modules.tar"
+	certificates = "etc/ssl/certs/ca-certificates.crt"
 )
 
 // Golang prepares what makes a Debian an image to build the project in, where
@@ -27,7 +28,7 @@ func Golang(ctx context.Context, dir string) error {
 	if err := pack(ctx, filepath.Join(dir, golangLayer), "/", []string{
 		"--exclude=" + root[1:] + "/test", "--exclude=" + root[1:] + "/api", // what a build does not read
 		"--transform=s,^" + root[1:] + ",usr/local/go,",
-		root[1:], "etc/ssl/certs/ca-certificates.crt",
+		root[1:], certificates,
 	}); err != nil {
 		return err
 	}

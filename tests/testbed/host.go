@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +25,8 @@ type Host struct {
 	IPv4 string
 	IPv6 string // if its network has such
 
-	pid string // of its first process
+	pid    string // of its first process
+	stores string // the folder of the tools' own
 }
 
 const nodeImage = "node"
@@ -63,6 +65,7 @@ var systemd = []string{"/sbin/init"}
 func (s *Site) startHost(t *testing.T, e *Engine, o hostOptions) *Host {
 	t.Helper()
 	e.importNode(t)
+	stores := s.bed.store(t, o.name)
 	container := e.Start(t, &dockertest.RunOptions{
 		Name:       o.name,
 		Hostname:   o.name,
@@ -80,12 +83,14 @@ func (s *Site) startHost(t *testing.T, e *Engine, o hostOptions) *Host {
 		c.Tmpfs = map[string]string{"/run": "", "/run/lock": "", "/tmp": "exec,mode=1777"}
 		c.Init = o.command[0] != systemd[0] // reaps what a command leaves behind
 		c.PublishAllPorts = false
-		c.Binds = append(o.binds, volumes(s.bed.Folder(t, o.name))...)
+		c.Binds = append(o.binds, volumes(stores)...)
 	})
 	h := &Host{
 		Name: o.name,
 		IPv4: container.Container.NetworkSettings.IPAddress,
 		pid:  strconv.Itoa(container.Container.State.Pid),
+
+		stores: stores,
 	}
 	for _, network := range container.Container.NetworkSettings.Networks {
 		h.IPv4, h.IPv6 = network.IPAddress, network.GlobalIPv6Address
@@ -105,6 +110,10 @@ func volumes(dir string) (binds []string) {
 	}
 	return binds
 }
+
+// Store is the path here of a folder below the host's /var/lib: of docker,
+// containers or containerd.
+func (h *Host) Store(name string) string { return filepath.Join(h.stores, name) }
 
 // importNode gives the daemon the image of all hosts. The bed has prepared Node.
 func (e *Engine) importNode(t *testing.T) {
@@ -136,11 +145,16 @@ func (h *Host) Await(t *testing.T, limit time.Duration, ready func() error) {
 // variables. It enters the namespaces of the container by itself, which takes a
 // tenth of what the daemon would take for it.
 func (h *Host) Command(ctx context.Context, env []string, command ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, nsenter, slices.Concat(
+	entered := exec.CommandContext(ctx, nsenter, slices.Concat(
 		[]string{"--target", h.pid, "--all", "env", "--ignore-environment"},
 		[]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"},
 		env, command,
 	)...)
+	// What it forks must end with it, and what that leaves behind is not waited for.
+	entered.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	entered.Cancel = func() error { return syscall.Kill(-entered.Process.Pid, syscall.SIGKILL) }
+	entered.WaitDelay = 5 * time.Second
+	return entered
 }
 
 const nsenter = "nsenter"

@@ -161,13 +161,12 @@ func (b *Bed) layer(t *testing.T, name string, fill func(w *tar.Writer) error) s
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
-	file, err := os.Create(path)
+	file, err := os.Create(path + ".half")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
 	w := tar.NewWriter(file)
-	if err := errors.Join(fill(w), w.Close()); err != nil {
+	if err := errors.Join(fill(w), w.Close(), file.Close(), os.Rename(file.Name(), path)); err != nil {
 		t.Fatalf("the layer %s: %v", name, err)
 	}
 	return path

@@ -178,8 +178,11 @@ func (b *Bed) pack(layer string, format Format) (d ocispec.Descriptor, err error
 		return d, err
 	}
 	d.Digest = godigest.NewDigest(godigest.SHA256, sum)
+	if err := os.Rename(file.Name(), b.packed(d.Digest)); err != nil {
+		return d, err
+	}
 	b.layers[kind] = d
-	return d, os.Rename(file.Name(), b.packed(d.Digest))
+	return d, nil
 }
 
 // compress is fast with what cannot be compressed.

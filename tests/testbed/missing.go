@@ -12,12 +12,13 @@ func Need(t *testing.T, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			missing(t, tool)
+			Missing(t, tool)
 		}
 	}
 }
 
-func missing(t *testing.T, what string) {
+// Missing skips a test that needs what is not here, but for CI.
+func Missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("missing: %s", what)

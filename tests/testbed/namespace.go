@@ -22,13 +22,17 @@ func enter(ctx context.Context, dir string) (int, error) {
 
 	inside := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	inside.Stdout, inside.Stderr = os.Stdout, os.Stderr
-	inside.Env = environment(dir)
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return 0, err
+	}
+	inside.Env = environment(dir, cache)
 	inside.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:   syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
 		Unshareflags: syscall.CLONE_NEWNS, // in this way Go makes every mount private
 		Pdeathsig:    syscall.SIGKILL,
 	}
-	err := inside.Run()
+	err = inside.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
 		return exit.ExitCode(), nil
 	}
@@ -38,12 +42,12 @@ func enter(ctx context.Context, dir string) (int, error) {
 // environment is all that the inside knows of the outside's environment, and
 // where the cache is: a proxy cannot be reached from there, and the user's
 // credentials and settings are no business of a test.
-func environment(dir string) []string {
+func environment(dir, cache string) []string {
 	return []string{
 		folder + "=" + dir,
 		"PATH=" + os.Getenv("PATH"),
 		"CI=" + os.Getenv("CI"),
-		"XDG_CACHE_HOME=" + cacheHome(),
+		"XDG_CACHE_HOME=" + cache,
 		"HOME=" + filepath.Join(dir, "home"),
 		"TMPDIR=" + filepath.Join(dir, "tmp"),
 	}

@@ -104,7 +104,7 @@ func (b *Bed) Tool(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(b.path(programsDir), name)
 	if _, err := os.Stat(path); err != nil {
-		missing(t, name)
+		Missing(t, name)
 	}
 	return path
 }

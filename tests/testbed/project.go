@@ -4,18 +4,23 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/ory/dockertest/v3/docker"
 )
 
 const project = "zuul-registry:built"
+
+// Project is what the image is built of: files and folders of the project's.
+var Project = []string{"Dockerfile", ".dockerignore", "go.mod", "go.sum", "server"}
 
 // Project is the name of the project's own image in the daemon, as its
 // Dockerfile makes it. It is built once and kept in the user's cache, until
@@ -52,21 +57,25 @@ func (e *Engine) build(t *testing.T, file string) error {
 	if err != nil {
 		return err
 	}
-	defer to.Close()
-	return e.Pool.Client.ExportImage(docker.ExportImageOptions{Name: project, OutputStream: to, Context: t.Context()})
+	export := docker.ExportImageOptions{Name: project, OutputStream: to, Context: t.Context()}
+	return errors.Join(e.Pool.Client.ExportImage(export), to.Close())
 }
 
 // sources is the digest of what the image is made of, and with.
 func sources(t *testing.T) string {
 	t.Helper()
 	all := sha256.New()
-	for _, part := range []string{"Dockerfile", ".dockerignore", "go.mod", "go.sum", "server"} {
-		if err := filepath.WalkDir(filepath.Join(Root(t), part), func(path string, entry fs.DirEntry, err error) error {
+	parts := []string{"/" + certificates}
+	for _, part := range Project {
+		parts = append(parts, filepath.Join(Root(t), part))
+	}
+	for _, part := range parts {
+		if err := filepath.WalkDir(part, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
 			}
 			content, err := os.ReadFile(path)
-			fmt.Fprintln(all, path, Digest(content))
+			fmt.Fprintln(all, strings.TrimPrefix(path, Root(t)), Digest(content))
 			return err
 		}); err != nil {
 			t.Fatal(err)

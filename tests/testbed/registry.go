@@ -56,7 +56,7 @@ func (s *Site) StartStranger(t *testing.T, e *Engine) *Registry {
 func (s *Site) startRegistry(t *testing.T, e *Engine, name string, settings []string) (*Registry, []byte) {
 	t.Helper()
 	const user = 65532 // who the image runs as
-	data := s.bed.Folder(t, "data")
+	data := s.bed.store(t, "data")
 	if err := os.Chown(data, user, user); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func (r *Registry) awaitReady(t *testing.T, endpoint, file string) (pem []byte) 
 func ClientOf(endpoint string, pem []byte) *http.Client {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	return &http.Client{Transport: &http.Transport{
+	return &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, endpoint)
 		},

@@ -73,7 +73,7 @@ func Main(m *testing.M, preparations ...Preparation) {
 // outside prepares, runs the test binary again inside, and clears away what
 // only the outside can: the folder whose mounts went with the namespaces.
 func outside(preparations []Preparation) (code int, err error) {
-	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
 	defer release()
 
 	// Not in /tmp, which may be memory: images and their layers are large.
@@ -101,7 +101,7 @@ func Open(t *testing.T) *Bed {
 	t.Helper()
 	if os.Getenv(folder) == "" {
 		Need(t, ip)
-		missing(t, "root")
+		Missing(t, "root")
 	}
 	return bed()
 }
@@ -119,6 +119,19 @@ func (b *Bed) Folder(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// store makes an empty folder for much, which is removed after the test.
+// Nothing of the tests' own is mounted in it.
+func (b *Bed) store(t *testing.T, name string) string {
+	t.Helper()
+	dir := b.Folder(t, name)
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	return dir
 }
 

@@ -94,7 +94,7 @@ func (u *Upstreams) Settings() []string {
 // would wait for connections that nobody used.
 func (s *Site) startUpstream(t *testing.T, name string) *process {
 	t.Helper()
-	dir, address := s.bed.Folder(t, name), net.JoinHostPort(s.address(name), "443")
+	dir, address := s.bed.store(t, name), net.JoinHostPort(s.address(name), "443")
 	file := filepath.Join(dir, "config.yml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `version: 0.1
 storage: {filesystem: {rootdirectory: %q}}

@@ -145,7 +145,7 @@ func (s *Site) StartWorkshop(t *testing.T, e *Engine, name string, command ...st
 	if len(command) == 0 {
 		command = []string{"sleep", "infinity"}
 	}
-	folder := s.bed.Folder(t, name)
+	folder := s.bed.store(t, name)
 	binds := []string{
 		folder + ":" + folder,
 		s.bed.path(imagesDir) + ":" + s.bed.path(imagesDir) + ":ro",
