@@ -144,11 +144,12 @@ func (e *Engine) End(t *testing.T, container *dockertest.Resource) {
 	if err := e.Pool.Client.KillContainer(docker.KillContainerOptions{ID: id, Signal: docker.SIGTERM}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, release := context.WithTimeout(context.Background(), drain)
+	const patience = 10 * time.Second // of Docker's, by default
+	ctx, release := context.WithTimeout(context.Background(), patience)
 	defer release()
 	code, err := e.Pool.Client.WaitContainerWithContext(id, ctx)
 	if err != nil {
-		t.Fatalf("after SIGTERM and %v: %v", drain, err)
+		t.Fatalf("after SIGTERM and %v: %v", patience, err)
 	}
 	if code != 0 {
 		t.Errorf("after SIGTERM the container ended with %d", code)

@@ -32,9 +32,6 @@ type Registry struct {
 	client    *http.Client // that trusts it
 }
 
-// drain is the time within which the server ends after SIGTERM.
-const drain = 5 * time.Second
-
 // StartRegistry starts the registry of a site with an empty store, and returns
 // when it answers and is trusted by the site's hosts. It is ended, and must end
 // well, after the test. Settings are environment variables, NAME=value, and go
