@@ -25,6 +25,18 @@ func loginRightAndWrong(t *testing.T, w *world) {
 	must(t, store.remove(t.Context(), another))
 }
 
+// buildAndPush pushes what was built from a public name, by whom may push.
+func buildAndPush(t *testing.T, w *world) {
+	const base = "docker.io/zuul/published:base"
+	image, ref := w.bed.Scratch(t), w.registry.Host+"/zuul/published:latest"
+	w.registry.Push(t, w.bed, image, base)
+	publish := func() error { return w.client.(publisher).publish(t.Context(), onTopOf(image, base), ref) }
+	refused(t, publish(), denied...)
+	w.give(t, publish)
+	w.whole(t, "zuul/published", w.registry.Digest(t, ref))
+	refused(t, publish(), denied...)
+}
+
 // denied are the words in which the tools tell that they were, the last ones of
 // which are the registry's own. The pipe is ctr's, which may find it closed before
 // it reads why.

@@ -92,6 +92,12 @@ type builder interface {
 	build(ctx context.Context, dockerfile string) (string, error)
 }
 
+// publisher is a tool that pushes what it builds.
+type publisher interface {
+	// publish builds an image, pushes it as ref, and forgets it.
+	publish(ctx context.Context, dockerfile, ref string) error
+}
+
 // deleter is a tool that deletes a tag or a manifest in a registry.
 type deleter interface {
 	delete(ctx context.Context, ref string) error

@@ -101,7 +101,7 @@ func (c *containerd) id(ctx context.Context, ref string) (string, error) {
 }
 
 // config is the digest of the config of what a digest names: a manifest, or
-// the first one of an index.
+// the one of an index that is for this machine.
 func (c *containerd) config(ctx context.Context, digest string) (string, error) {
 	content, err := c.run(ctx, "content", "get", digest)
 	if err != nil {

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,5 +103,17 @@ func (b dockerBuild) build(ctx context.Context, dockerfile string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	return said, b.docker.do(ctx, "system", "prune", "--all", "--force")
+	return said, b.forget(ctx)
+}
+
+func (b dockerBuild) publish(ctx context.Context, dockerfile, ref string) error {
+	_, err := b.docker.hear(ctx, dockerfile, "build", "--network", "none", "--pull", "--tag", ref, "-")
+	if err == nil {
+		err = b.docker.push(ctx, ref)
+	}
+	return errors.Join(err, b.forget(ctx))
+}
+
+func (b dockerBuild) forget(ctx context.Context) error {
+	return b.docker.do(ctx, "system", "prune", "--all", "--force")
 }

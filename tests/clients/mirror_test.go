@@ -17,8 +17,8 @@ type public struct {
 	image testbed.Image
 }
 
-// publicly are public names with a tag, one in each namespace for which the
-// tool asks the registry. They are the same repository, and another one in each.
+// publicly are the names of a repository, with a tag, in each namespace for which
+// the tool asks the registry: docker.io/zuul/app:1 and quay.io/zuul/app:1.
 func (w *world) publicly(repository string) (refs []string) {
 	namespaces := []string{"docker.io", "quay.io"}
 	if tool, ok := w.client.(mirrored); ok {

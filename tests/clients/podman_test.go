@@ -2,6 +2,7 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"opendev.org/zuul/zuul-registry/tests/testbed"
@@ -64,6 +65,14 @@ func (c containersTool) build(ctx context.Context, dockerfile string) (string, e
 		return "", err
 	}
 	return said, c.do(ctx, "rmi", "--all", "--force")
+}
+
+func (c containersTool) publish(ctx context.Context, dockerfile, ref string) error {
+	_, err := c.hear(ctx, dockerfile, "build", "--network", "none", "--file", "-", "--tag", ref, c.host.Folder)
+	if err == nil {
+		err = c.push(ctx, ref)
+	}
+	return errors.Join(err, c.do(ctx, "rmi", "--all", "--force"))
 }
 
 func (p podman) load(ctx context.Context, image testbed.Image, ref string) error {

@@ -30,6 +30,7 @@ var scenarios = []struct {
 	{"nobody has it: not found", every, nobodyHasIt},
 	{"logged in to Docker Hub", both(is[account], is[mirrored]), aPasswordForTheUpstream},
 	{"FROM a pushed image, and the upstream's", is[builder], fromEither},
+	{"what it has built, pushed", is[publisher], buildAndPush},
 	{"the upstream is down", every, theUpstreamIsDown},
 	{"only the registry cannot reach the upstream", is[mirrored], onlyTheRegistryCannotReach},
 }

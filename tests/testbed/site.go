@@ -37,7 +37,7 @@ var names = map[string]int{registryName: 10, strangerName: 11, hubName: 20, quay
 
 var sites atomic.Int32
 
-// OpenSite opens a site for the test.
+// OpenSite opens a site. Its addresses are there as long as the bed is.
 func (b *Bed) OpenSite(t *testing.T) *Site {
 	t.Helper()
 	s := &Site{bed: b, number: sites.Add(1)}

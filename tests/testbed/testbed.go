@@ -1,16 +1,14 @@
-// Package testbed starts real parts for tests: the built server, daemons of
-// Docker and containerd, the containers tools, somebody else's registries, and
-// images for them to carry. It does so on a machine of the tests' own: a test
-// binary whose TestMain calls Main runs in fresh mount, network and process
-// namespaces, where
+// Package testbed starts real parts for tests: the project's image, hosts with
+// the container tools or for Ansible to play on, somebody else's registries, and
+// images to carry. It does so on a machine of the tests' own: a test binary whose
+// TestMain calls Main runs in fresh mount, network and process namespaces, where
 //
-//   - the registry has an address that is not loopback, because the container
-//     tools skip the verification of TLS for loopback names;
-//   - docker.io and quay.io are somebody else's registry, started by a test;
-//   - changes to /etc, /var/lib and /run stay inside, and the container tools
-//     find none of the host's settings, images and credentials there;
-//   - a Docker daemon may rewrite the firewall, and have hosts in containers
-//     on which Ansible plays;
+//   - a Docker daemon (Engine) has containers for what should not share a machine
+//     with the rest, may rewrite the firewall, and finds nothing of the host's;
+//   - each test has a part of the network (Site), at which a registry under test,
+//     docker.io and quay.io have addresses. None is loopback, because the container
+//     tools skip the verification of TLS there;
+//   - changes to /etc, /var/lib and /run stay inside;
 //   - everything that was started or mounted ends with the test binary, also
 //     when that was killed.
 //
