@@ -29,7 +29,7 @@ func loginRightAndWrong(t *testing.T, w *world) {
 func buildAndPush(t *testing.T, w *world) {
 	const base = "docker.io/zuul/published:base"
 	image, ref := w.bed.Scratch(t), w.registry.Host+"/zuul/published:latest"
-	w.registry.Push(t, w.bed, image, base)
+	w.registry.Push(t, image, base)
 	publish := func() error { return w.client.(publisher).publish(t.Context(), onTopOf(image, base), ref) }
 	refused(t, publish(), denied...)
 	w.give(t, publish)
@@ -48,7 +48,7 @@ var denied = []string{
 // anUntrustedCertificate shows that the other scenarios ran over TLS that the
 // tool verified: it refuses a registry for which it was told no authority.
 func anUntrustedCertificate(t *testing.T, w *world) {
-	stranger := w.site.StartStranger(t, w.engine)
+	stranger := w.site.StartStranger(t)
 	ref := stranger.Host + "/zuul/stranger:latest"
 	refused(t, w.try(t.Context(), ref), unknown)
 	if store, ok := w.client.(store); ok {

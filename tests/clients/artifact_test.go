@@ -3,20 +3,12 @@ package clients
 import (
 	"context"
 	"testing"
-
-	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
 // artifact is a tool on top of oras-go. It asks no mirrors.
 type artifact struct{ layouts }
 
-func startArtifact(t *testing.T, w *place) client {
-	host := w.site.StartWorkshop(t, w.engine, "artifact")
-	c := newCommand(t, host, w.bed.Tool(t, "artifact"))
-	// It trusts whom the machine trusts.
-	c.env = append(c.env, "SSL_CERT_DIR="+testbed.TrustedDir)
-	return artifact{layouts{c, w.bed}}
-}
+func startArtifact(t *testing.T, p *place) client { return artifact{newLayouts(t, p, "artifact")} }
 
 func (a artifact) version(ctx context.Context) (string, error) {
 	return a.versionOf(ctx, "version")

@@ -10,8 +10,8 @@ import (
 // buildah is Buildah with a store of its own.
 type buildah struct{ containersTool }
 
-func startBuildah(t *testing.T, w *place) client {
-	return buildah{newContainersTool(t, w, "buildah")}
+func startBuildah(t *testing.T, p *place) client {
+	return buildah{newContainersTool(t, p, "buildah")}
 }
 
 func (b buildah) load(ctx context.Context, image testbed.Image, ref string) error {

@@ -14,12 +14,15 @@ import (
 )
 
 // buildKit is BuildKit without Docker.
-type buildKit struct{ command }
+type buildKit struct {
+	command
+	mirroredAll
+}
 
-func startBuildKit(t *testing.T, w *place) client {
-	host := w.site.StartWorkshop(t, w.engine, "buildkit",
-		w.bed.Tool(t, "buildkitd"), "--config", testbed.BuildKitConfig, "--root", "/var/lib/containerd/buildkit")
-	b := buildKit{newCommand(t, host, w.bed.Tool(t, "buildctl"))}
+func startBuildKit(t *testing.T, p *place) client {
+	host := p.site.StartWorkshop(t, "buildkit",
+		p.bed.Tool(t, "buildkitd"), "--config", testbed.BuildKitConfig, "--root", "/var/lib/containerd/buildkit")
+	b := buildKit{command: newCommand(t, host, p.bed.Tool(t, "buildctl"))}
 	b.env = append(b.env,
 		// It gets the tokens for pushes, and not the daemon, which knows whom to trust.
 		"SSL_CERT_DIR="+testbed.TrustedDir,
@@ -29,8 +32,6 @@ func startBuildKit(t *testing.T, w *place) client {
 	host.Await(t, time.Minute, func() error { return b.do(t.Context(), "debug", "workers") })
 	return b
 }
-
-func (b buildKit) namespaces() []string { return []string{"docker.io", "quay.io"} }
 
 // login writes what docker login would: buildctl reads it.
 func (b buildKit) login(_ context.Context, host, user, password string) error {

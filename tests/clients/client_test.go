@@ -86,6 +86,11 @@ type mirrored interface {
 	namespaces() []string // for whose names it does so
 }
 
+// mirroredAll is what tools have in them that can ask mirrors for every namespace.
+type mirroredAll struct{}
+
+func (mirroredAll) namespaces() []string { return []string{"docker.io", "quay.io"} }
+
 // builder is a tool that builds.
 type builder interface {
 	// build builds an image and forgets it. It returns all that was printed.

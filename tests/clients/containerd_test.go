@@ -17,28 +17,27 @@ import (
 // it with each push.
 type containerd struct {
 	command
+	mirroredAll
 	user string
 }
 
-func startContainerd(t *testing.T, w *place) client {
-	return newContainerd(t, w, "ctr", "containerd")
+func startContainerd(t *testing.T, p *place) client {
+	return newContainerd(t, p, "ctr", "containerd")
 }
 
 // startContainerd2 is the version whose daemon, and not ctr, speaks with
 // registries.
-func startContainerd2(t *testing.T, w *place) client {
-	return newContainerd(t, w, w.bed.Tool(t, "ctr"), withPrograms(t, w, "containerd", "containerd-shim-runc-v2")...)
+func startContainerd2(t *testing.T, p *place) client {
+	return newContainerd(t, p, p.bed.Tool(t, "ctr"), withPrograms(t, p, "containerd", "containerd-shim-runc-v2")...)
 }
 
-func newContainerd(t *testing.T, w *place, program string, daemon ...string) client {
+func newContainerd(t *testing.T, p *place, program string, daemon ...string) client {
 	t.Helper()
-	host := w.site.StartWorkshop(t, w.engine, "containerd", append(daemon, "--log-level", "warn")...)
+	host := p.site.StartWorkshop(t, "containerd", append(daemon, "--log-level", "warn")...)
 	c := &containerd{command: newCommand(t, host, program)}
 	host.Await(t, time.Minute, func() error { return c.do(t.Context(), "version") })
 	return c
 }
-
-func (c *containerd) namespaces() []string { return []string{"docker.io", "quay.io"} }
 
 func (c *containerd) login(_ context.Context, _, user, password string) error {
 	c.user = user + ":" + password

@@ -3,20 +3,12 @@ package clients
 import (
 	"context"
 	"testing"
-
-	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
 // crane is the command of go-containerregistry. It asks no mirrors.
 type crane struct{ layouts }
 
-func startCrane(t *testing.T, w *place) client {
-	host := w.site.StartWorkshop(t, w.engine, "crane")
-	c := newCommand(t, host, w.bed.Tool(t, "crane"))
-	// It trusts whom the machine trusts.
-	c.env = append(c.env, "SSL_CERT_DIR="+testbed.TrustedDir)
-	return crane{layouts{c, w.bed}}
-}
+func startCrane(t *testing.T, p *place) client { return crane{newLayouts(t, p, "crane")} }
 
 func (c crane) login(ctx context.Context, host, user, password string) error {
 	_, err := c.feed(ctx, password, "auth", "login", "--username", user, "--password-stdin", host)

@@ -15,11 +15,11 @@ import (
 // docker is Docker's command line with a daemon of its own.
 type docker struct{ accounts }
 
-func startDocker(t *testing.T, w *place) client { return newDocker(t, w, "dockerd") }
+func startDocker(t *testing.T, p *place) client { return newDocker(t, p, "dockerd") }
 
-func newDocker(t *testing.T, w *place, daemon ...string) docker {
+func newDocker(t *testing.T, p *place, daemon ...string) docker {
 	t.Helper()
-	host := w.site.StartWorkshop(t, w.engine, "docker", append(daemon, "--log-level", "warn")...)
+	host := p.site.StartWorkshop(t, "docker", append(daemon, "--log-level", "warn")...)
 	d := docker{accounts{newCommand(t, host, "docker")}}
 	host.Await(t, time.Minute, func() error { return d.do(t.Context(), "version") })
 	return d
@@ -78,9 +78,9 @@ type dockerBuild struct{ docker docker }
 
 // startDockerBuild is BuildKit, which asks registries by itself and not through
 // the daemon, or else the legacy builder.
-func startDockerBuild(buildKit string) func(t *testing.T, w *place) client {
-	return func(t *testing.T, w *place) client {
-		d := newDocker(t, w, "dockerd")
+func startDockerBuild(buildKit string) func(t *testing.T, p *place) client {
+	return func(t *testing.T, p *place) client {
+		d := newDocker(t, p, "dockerd")
 		d.env = append(d.env, "DOCKER_BUILDKIT="+buildKit)
 		return dockerBuild{d}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -18,6 +19,15 @@ import (
 type layouts struct {
 	command
 	bed *testbed.Bed
+}
+
+// newLayouts is for a tool that trusts whom the machine trusts, which is the
+// registry here.
+func newLayouts(t *testing.T, p *place, program string) layouts {
+	t.Helper()
+	c := newCommand(t, p.site.StartWorkshop(t, program), p.bed.Tool(t, program))
+	c.env = append(c.env, "SSL_CERT_DIR="+testbed.TrustedDir)
+	return layouts{c, p.bed}
 }
 
 func (l layouts) layout(ref string) string {

@@ -61,7 +61,7 @@ func (w *world) speculate(t *testing.T, images ...public) (now []public) {
 		if is[store](w.client) {
 			w.publish(t, image, ref)
 		} else {
-			w.registry.Push(t, w.bed, image, shadowed.ref)
+			w.registry.Push(t, image, shadowed.ref)
 		}
 		now = append(now, public{shadowed.ref, image})
 	}

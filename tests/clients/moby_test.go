@@ -13,12 +13,14 @@ import (
 // version 29: it asks mirrors as containerd does, and keeps images in one.
 type moby struct{ docker }
 
-func startMoby(t *testing.T, w *place) client {
-	return moby{newDocker(t, w, withPrograms(t, w, "dockerd", "containerd", "containerd-shim-runc-v2")...)}
+func startMoby(t *testing.T, p *place) client {
+	return moby{newDocker(t, p, withPrograms(t, p, "dockerd", "containerd", "containerd-shim-runc-v2")...)}
 }
 
 func (d moby) version(context.Context) (string, error) { return programVersion("dockerd"), nil }
-func (d moby) namespaces() []string                    { return []string{"docker.io", "quay.io"} }
+
+// namespaces are more than that of another Docker.
+func (d moby) namespaces() []string { return mirroredAll{}.namespaces() }
 
 // id is not what this daemon names an image by: that is the digest of the
 // manifest.

@@ -11,20 +11,21 @@ import (
 // podman is Podman with a store of its own.
 type podman struct{ containersTool }
 
-func startPodman(t *testing.T, w *place) client {
-	return podman{newContainersTool(t, w, "podman")}
+func startPodman(t *testing.T, p *place) client {
+	return podman{newContainersTool(t, p, "podman")}
 }
 
 // containersTool is what Podman and Buildah, on top of the same libraries, have
 // in common.
-type containersTool struct{ accounts }
-
-func newContainersTool(t *testing.T, w *place, program string) containersTool {
-	t.Helper()
-	return containersTool{accounts{newCommand(t, w.site.StartWorkshop(t, w.engine, program), program)}}
+type containersTool struct {
+	accounts
+	mirroredAll
 }
 
-func (c containersTool) namespaces() []string { return []string{"docker.io", "quay.io"} }
+func newContainersTool(t *testing.T, p *place, program string) containersTool {
+	t.Helper()
+	return containersTool{accounts: accounts{newCommand(t, p.site.StartWorkshop(t, program), program)}}
+}
 
 func (c containersTool) push(ctx context.Context, ref string) error   { return c.do(ctx, "push", ref) }
 func (c containersTool) pull(ctx context.Context, ref string) error   { return c.do(ctx, "pull", ref) }

@@ -11,7 +11,10 @@ import (
 
 // regctl is the command of regclient. It knows a mirror as a host with a prefix
 // before its paths.
-type regctl struct{ layouts }
+type regctl struct {
+	layouts
+	mirroredAll
+}
 
 const regctlConfig = `{"hosts": {
   "docker.io": {"mirrors": ["mirror-of-docker.io"]},
@@ -21,16 +24,14 @@ const regctlConfig = `{"hosts": {
 }}
 `
 
-func startRegctl(t *testing.T, w *place) client {
-	host := w.site.StartWorkshop(t, w.engine, "regctl")
-	c := newCommand(t, host, w.bed.Tool(t, "regctl"))
+func startRegctl(t *testing.T, p *place) client {
+	host := p.site.StartWorkshop(t, "regctl")
+	c := newCommand(t, host, p.bed.Tool(t, "regctl"))
 	file := filepath.Join(host.Folder, "regctl.json")
 	must(t, os.WriteFile(file, []byte(regctlConfig), 0o600))
 	c.env = append(c.env, "REGCTL_CONFIG="+file)
-	return regctl{layouts{c, w.bed}}
+	return regctl{layouts: layouts{c, p.bed}}
 }
-
-func (r regctl) namespaces() []string { return []string{"docker.io", "quay.io"} }
 
 func (r regctl) spares() {}
 

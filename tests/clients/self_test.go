@@ -18,7 +18,7 @@ import (
 // the image that was built without a registry; it runs, and serves.
 func buildThemselves(t *testing.T, all []*world) {
 	w := all[0]
-	w.registry.Push(t, w.bed, w.bed.Golang(t), testbed.GolangName(t))
+	w.registry.Push(t, w.bed.Golang(t), testbed.GolangName(t))
 	want := w.engine.Layers(t, w.engine.Project(t))
 	for _, w := range all {
 		const name = "self:built"

@@ -14,17 +14,16 @@ import (
 // with an image's files in one folder each.
 type skopeo struct {
 	accounts
+	mirroredAll
 	store string
 }
 
-func startSkopeo(t *testing.T, w *place) client {
-	host := w.site.StartWorkshop(t, w.engine, "skopeo")
-	s := skopeo{accounts{newCommand(t, host, "skopeo")}, filepath.Join(host.Folder, "store")}
+func startSkopeo(t *testing.T, p *place) client {
+	host := p.site.StartWorkshop(t, "skopeo")
+	s := skopeo{accounts: accounts{newCommand(t, host, "skopeo")}, store: filepath.Join(host.Folder, "store")}
 	must(t, os.Mkdir(s.store, 0o755))
 	return s
 }
-
-func (s skopeo) namespaces() []string { return []string{"docker.io", "quay.io"} }
 
 func (s skopeo) folder(ref string) string { return filepath.Join(s.store, fileName(ref)) }
 

@@ -11,7 +11,7 @@ import (
 // tool is a column of the table in the README.
 type tool struct {
 	name  string
-	start func(t *testing.T, w *place) client // with an empty store, logged in nowhere
+	start func(t *testing.T, p *place) client // with an empty store, logged in nowhere
 }
 
 // tools are all that there are. A further one is a row here and a file beside
@@ -45,11 +45,11 @@ var programs = []testbed.Tool{
 }
 
 // withPrograms is the first of the programs, as a command that finds the others.
-func withPrograms(t *testing.T, w *place, names ...string) []string {
+func withPrograms(t *testing.T, p *place, names ...string) []string {
 	t.Helper()
 	var paths []string
 	for _, name := range names {
-		paths = append(paths, w.bed.Tool(t, name))
+		paths = append(paths, p.bed.Tool(t, name))
 	}
 	return []string{"env", "PATH=" + filepath.Dir(paths[0]) + ":/usr/sbin:/usr/bin:/sbin:/bin", paths[0]}
 }

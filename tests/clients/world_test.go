@@ -20,9 +20,9 @@ type place struct {
 // time.
 func open(t *testing.T, bed *testbed.Bed, engine *testbed.Engine) *place {
 	t.Helper()
-	p := &place{bed: bed, engine: engine, site: bed.OpenSite(t)}
+	p := &place{bed: bed, engine: engine, site: engine.OpenSite(t)}
 	p.upstreams = p.site.StartUpstreams(t)
-	p.registry = p.site.StartRegistry(t, engine, append(p.upstreams.Settings(), "ZUUL_REGISTRY_UPSTREAM_TAG_TTL=0")...)
+	p.registry = p.site.StartRegistry(t, append(p.upstreams.Settings(), "ZUUL_REGISTRY_UPSTREAM_TAG_TTL=0")...)
 	return p
 }
 
@@ -42,7 +42,7 @@ func (p *place) with(t *testing.T, tool tool) *world {
 func (p *place) restart(t *testing.T, settings ...string) {
 	t.Helper()
 	p.registry.Stop(t)
-	p.registry = p.site.StartRegistry(t, p.engine, settings...)
+	p.registry = p.site.StartRegistry(t, settings...)
 }
 
 // give pushes what is in the tool's store as the writer, and forgets the login.

@@ -10,7 +10,7 @@ import (
 // the same time.
 func TestRun(t *testing.T) {
 	bed := testbed.Open(t)
-	hosts := bed.OpenSite(t).StartHosts(t)
+	hosts := bed.StartEngine(t).OpenSite(t).StartHosts(t)
 	if changed := hosts.Build(t, testbed.Job{}).Play(t, "playbooks/ping.yaml").Changed(); len(changed) > 0 {
 		t.Errorf("to look at the hosts changes them: %v", changed)
 	}

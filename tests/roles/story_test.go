@@ -80,7 +80,7 @@ func TestStory(t *testing.T) {
 func tell(t *testing.T) story {
 	t.Helper()
 	bed := testbed.Open(t)
-	site := bed.OpenSite(t)
+	site := bed.StartEngine(t).OpenSite(t)
 	s := story{bed: bed, upstreams: site.StartUpstreams(t), hosts: site.StartHosts(t)}
 	for _, ref := range []string{"docker.io/org/base:latest", "quay.io/org/base:latest", "docker.io/org/released:latest"} {
 		s.upstreams.Publish(t, bed.From(t, "the release"), ref)

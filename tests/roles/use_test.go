@@ -31,7 +31,7 @@ find /etc /home /root /usr/local /var/lib/use-buildset-registry /var/snap /run/u
 }
 
 func TestUseIsUndoneToTheByte(t *testing.T) {
-	hosts := testbed.Open(t).OpenSite(t).StartHosts(t)
+	hosts := testbed.Open(t).StartEngine(t).OpenSite(t).StartHosts(t)
 	for path, content := range theirs {
 		hosts.Builder.Write(t, path, 0o644, []byte(content))
 	}
@@ -73,7 +73,7 @@ func TestUseIsUndoneToTheByte(t *testing.T) {
 // TestUseOnOtherDistributions has each family's own place of certificates, and
 // the command that reads it, which notes here what it was called with.
 func TestUseOnOtherDistributions(t *testing.T) {
-	hosts := testbed.Open(t).OpenSite(t).StartHosts(t)
+	hosts := testbed.Open(t).StartEngine(t).OpenSite(t).StartHosts(t)
 	build := hosts.Build(t, testbed.Job{Variables: map[string]any{"buildset_registry": registry}})
 	for _, family := range []struct{ name, command, anchors, forget string }{
 		{"RedHat", "/usr/bin/update-ca-trust", "/etc/pki/ca-trust/source/anchors", ""},

@@ -16,15 +16,12 @@ import (
 	"github.com/ory/dockertest/v3/docker"
 )
 
-// EngineTools are what StartEngine needs.
-var EngineTools = []string{"dockerd", "iptables", "runc", nsenter}
-
 // Engine is a Docker daemon of the tests' own. Whatever a test starts that
 // should not share a machine with the rest is a container in it.
 type Engine struct {
-	Pool   *dockertest.Pool
-	Socket string // the URL of the daemon's
+	Pool *dockertest.Pool
 
+	socket   string // the URL of the daemon's
 	bed      *Bed
 	building sync.Mutex // of the project's image
 }
@@ -33,7 +30,7 @@ type Engine struct {
 // for the next one.
 func (b *Bed) StartEngine(t *testing.T) *Engine {
 	t.Helper()
-	Need(t, EngineTools...)
+	Need(t, "dockerd", "iptables", "runc", nsenter)
 	dir := b.Folder(t, "engine")
 	socket := "unix://" + filepath.Join(dir, "docker.sock")
 	daemon := exec.Command("dockerd",
@@ -53,7 +50,7 @@ func (b *Bed) StartEngine(t *testing.T) *Engine {
 	}
 	pool.MaxWait = 90 * time.Second
 	start(t, dir, 30*time.Second, daemon).await(t, 30*time.Second, pool.Client.Ping)
-	return &Engine{Pool: pool, Socket: socket, bed: b}
+	return &Engine{Pool: pool, socket: socket, bed: b}
 }
 
 // has tells whether the daemon has an image.

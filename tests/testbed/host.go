@@ -62,11 +62,11 @@ exec "$@"
 var systemd = []string{"/sbin/init"}
 
 // startHost starts a host, and returns when its command has taken over.
-func (s *Site) startHost(t *testing.T, e *Engine, o hostOptions) *Host {
+func (s *Site) startHost(t *testing.T, o hostOptions) *Host {
 	t.Helper()
-	e.importNode(t)
+	s.engine.importNode(t)
 	stores := s.bed.store(t, o.name)
-	container := e.Start(t, &dockertest.RunOptions{
+	container := s.engine.Start(t, &dockertest.RunOptions{
 		Name:       o.name,
 		Hostname:   o.name,
 		Repository: nodeImage,

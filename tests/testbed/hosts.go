@@ -22,18 +22,14 @@ type Hosts struct {
 	all    []*Host
 }
 
-// HostsTools are what StartHosts and the plays need.
-var HostsTools = append([]string{playbookPlayer}, EngineTools...)
-
 const nodeUser = "zuul"
 
 // StartHosts starts the three hosts for the test. The bed has prepared Node.
 func (s *Site) StartHosts(t *testing.T) *Hosts {
 	t.Helper()
-	Need(t, HostsTools...)
-	engine := s.bed.StartEngine(t)
-	networks := []*dockertest.Network{engine.network(t)}
-	h := &Hosts{bed: s.bed, socket: engine.Socket}
+	Need(t, playbookPlayer)
+	networks := []*dockertest.Network{s.engine.network(t)}
+	h := &Hosts{bed: s.bed, socket: s.engine.socket}
 	for _, each := range []struct {
 		host    **Host
 		name    string
@@ -43,7 +39,7 @@ func (s *Site) StartHosts(t *testing.T) *Hosts {
 		{&h.Executor, "executor", []string{"sleep", "infinity"}},
 		{&h.Builder, "builder", systemd},
 	} {
-		*each.host = s.startHost(t, engine, hostOptions{name: each.name, networks: networks, command: each.command})
+		*each.host = s.startHost(t, hostOptions{name: each.name, networks: networks, command: each.command})
 		h.all = append(h.all, *each.host)
 	}
 	for _, host := range h.all {

@@ -26,7 +26,7 @@ type Registry struct {
 	Username string
 	Password string
 
-	engine    *Engine
+	site      *Site
 	container *dockertest.Resource
 	stopped   bool
 	client    *http.Client // that trusts it
@@ -36,21 +36,21 @@ type Registry struct {
 // when it answers and is trusted by the site's hosts. It is ended, and must end
 // well, after the test. Settings are environment variables, NAME=value, and go
 // before those that all registries have.
-func (s *Site) StartRegistry(t *testing.T, e *Engine, settings ...string) *Registry {
+func (s *Site) StartRegistry(t *testing.T, settings ...string) *Registry {
 	t.Helper()
-	r, pem := s.startRegistry(t, e, registryName, settings)
+	r, pem := s.startRegistry(t, registryName, settings)
 	s.trust(t, pem)
 	return r
 }
 
 // StartStranger starts a registry that nobody is told to trust.
-func (s *Site) StartStranger(t *testing.T, e *Engine) *Registry {
+func (s *Site) StartStranger(t *testing.T) *Registry {
 	t.Helper()
-	r, _ := s.startRegistry(t, e, strangerName, nil)
+	r, _ := s.startRegistry(t, strangerName, nil)
 	return r
 }
 
-func (s *Site) startRegistry(t *testing.T, e *Engine, name string, settings []string) (*Registry, []byte) {
+func (s *Site) startRegistry(t *testing.T, name string, settings []string) (*Registry, []byte) {
 	t.Helper()
 	const user = 65532 // who the image runs as
 	data := s.bed.store(t, "data")
@@ -61,10 +61,10 @@ func (s *Site) startRegistry(t *testing.T, e *Engine, name string, settings []st
 		Host:     net.JoinHostPort(name, registryPort),
 		Username: "zuul",
 		Password: `any "character": is <allowed> & sömetimes \used`,
-		engine:   e,
+		site:     s,
 	}
-	repository, tag := split(e.Project(t))
-	r.container = e.Start(t, &dockertest.RunOptions{
+	repository, tag := split(s.engine.Project(t))
+	r.container = s.engine.Start(t, &dockertest.RunOptions{
 		Name:       strings.TrimPrefix(filepath.Base(data), "data-"),
 		Repository: repository,
 		Tag:        tag,
@@ -93,7 +93,7 @@ func (r *Registry) Stop(t *testing.T) {
 	t.Helper()
 	if !r.stopped {
 		r.stopped = true
-		r.engine.End(t, r.container)
+		r.site.engine.End(t, r.container)
 	}
 }
 
@@ -192,9 +192,9 @@ func (r *Registry) Digest(t *testing.T, ref string) string {
 
 // Push pushes an image as the writer, by its name in the registry, for tools
 // that cannot. It says who it is without being asked.
-func (r *Registry) Push(t *testing.T, bed *Bed, image Image, ref string) {
+func (r *Registry) Push(t *testing.T, image Image, ref string) {
 	t.Helper()
-	layout, err := bed.Layout(image, Format{})
+	layout, err := r.site.bed.Layout(image, Format{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 // registry and of the upstreams. What is at one site does not know of others,
 // so that tests can run at the same time.
 type Site struct {
+	engine *Engine
 	bed    *Bed
 	number int32
 	etc    string // the folder of the configuration of its hosts
@@ -38,9 +39,9 @@ var names = map[string]int{registryName: 10, strangerName: 11, hubName: 20, quay
 var sites atomic.Int32
 
 // OpenSite opens a site. Its addresses are there as long as the bed is.
-func (b *Bed) OpenSite(t *testing.T) *Site {
+func (e *Engine) OpenSite(t *testing.T) *Site {
 	t.Helper()
-	s := &Site{bed: b, number: sites.Add(1)}
+	s := &Site{engine: e, bed: e.bed, number: sites.Add(1)}
 	for name := range names {
 		if _, err := Run(exec.Command(ip, "address", "add", s.address(name)+"/32", "dev", "lo")); err != nil {
 			t.Fatal(err)

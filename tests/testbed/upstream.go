@@ -35,9 +35,6 @@ func Certify(ctx context.Context, dir string) error {
 	return err
 }
 
-// UpstreamTools are what Upstreams are made of.
-var UpstreamTools = []string{"docker-registry"}
-
 // Upstreams stand for the real registries of docker.io and quay.io. Each is
 // somebody else's program, and has a store of its own.
 type Upstreams struct {
@@ -48,12 +45,12 @@ type Upstreams struct {
 // StartUpstreams starts those of a site, empty, for the test.
 func (s *Site) StartUpstreams(t *testing.T) *Upstreams {
 	t.Helper()
-	Need(t, UpstreamTools...)
+	Need(t, "docker-registry")
 	return &Upstreams{s, []*process{s.startUpstream(t, hubName), s.startUpstream(t, quayName)}}
 }
 
-// Stop leaves the names without them.
-func (u *Upstreams) Stop(t *testing.T) {
+// stop leaves the names without them.
+func (u *Upstreams) stop(t *testing.T) {
 	t.Helper()
 	for _, process := range u.processes {
 		process.stop(t)
@@ -67,7 +64,7 @@ type Read struct{ Path, Agent string }
 // stopped for that.
 func (u *Upstreams) Reads(t *testing.T) (reads []Read) {
 	t.Helper()
-	u.Stop(t)
+	u.stop(t)
 	// A line of their access logs.
 	line := regexp.MustCompile(`"GET (/v2/\S+/(?:blobs|manifests)/\S+) HTTP/\S+" 20\d \d+ "[^"]*" "([^"]*)"`)
 	for _, process := range u.processes {

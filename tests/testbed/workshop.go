@@ -140,7 +140,7 @@ type Workshop struct {
 
 // StartWorkshop starts one. The command, a tool's daemon or nothing, runs while
 // the host does.
-func (s *Site) StartWorkshop(t *testing.T, e *Engine, name string, command ...string) Workshop {
+func (s *Site) StartWorkshop(t *testing.T, name string, command ...string) Workshop {
 	t.Helper()
 	if len(command) == 0 {
 		command = []string{"sleep", "infinity"}
@@ -156,5 +156,5 @@ func (s *Site) StartWorkshop(t *testing.T, e *Engine, name string, command ...st
 		binds = append(binds, filepath.Join(s.etc, dir)+":/etc/"+dir)
 	}
 	// The folder's name is a name for the host that no other one has.
-	return Workshop{s.startHost(t, e, hostOptions{name: filepath.Base(folder), binds: binds, command: command}), folder}
+	return Workshop{s.startHost(t, hostOptions{name: filepath.Base(folder), binds: binds, command: command}), folder}
 }
