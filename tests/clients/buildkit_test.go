@@ -23,12 +23,8 @@ func startBuildKit(t *testing.T, p *place) client {
 	host := p.site.StartWorkshop(t, "buildkit",
 		p.bed.Tool(t, "buildkitd"), "--config", testbed.BuildKitConfig, "--root", "/var/lib/containerd/buildkit")
 	b := buildKit{command: newCommand(t, host, p.bed.Tool(t, "buildctl"))}
-	b.env = append(b.env,
-		// It gets the tokens for pushes, and not the daemon, which knows whom to trust.
-		"SSL_CERT_DIR="+testbed.TrustedDir,
-		// Otherwise a trace that cannot be delivered within 50 ms is a failure.
-		"OTEL_TRACES_SAMPLER=always_off",
-	)
+	// Otherwise a trace that cannot be delivered within 50 ms is a failure.
+	b.env = append(b.env, "OTEL_TRACES_SAMPLER=always_off")
 	host.Await(t, time.Minute, func() error { return b.do(t.Context(), "debug", "workers") })
 	return b
 }
@@ -50,14 +46,17 @@ func (b buildKit) save(config string) error {
 	return errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(config), 0o600))
 }
 
-// build keeps what it has got. Each image has a layer of its own, and a tag is
+// build keeps what it has got: each image has a layer of its own, and a tag is
 // asked for each time.
 func (b buildKit) build(ctx context.Context, dockerfile string) (string, error) {
 	return b.buildAs(ctx, dockerfile)
 }
 
+// publish tells buildctl whom to trust: it gets the token for the push, and not the
+// daemon, which knows.
 func (b buildKit) publish(ctx context.Context, dockerfile, ref string) error {
-	_, err := b.buildAs(ctx, dockerfile, "--output", "type=image,push=true,name="+ref)
+	_, err := b.buildAs(ctx, dockerfile, "--output", "type=image,push=true,name="+ref,
+		"--registry-auth-tlscontext", "host="+testbed.RegistryHost+",ca="+testbed.TrustedDir+"/ca.crt")
 	return err
 }
 

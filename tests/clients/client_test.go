@@ -17,7 +17,8 @@ import (
 
 // client is a container tool, driven through the commands that its users type.
 // What it can do is in the further interfaces: a scenario is for the tools that
-// have those which it needs. A ref is what users would name an image by,
+// have those which it needs. Each is a store or a builder; who pushes or deletes is
+// an account, too; carriers, converters, listers, deleters and attachers are stores. A ref is what users would name an image by,
 // registry.test:9000/zuul/app:tag; an error holds all that the tool said.
 type client interface {
 	version(ctx context.Context) (string, error)
@@ -93,13 +94,14 @@ func (mirroredAll) namespaces() []string { return []string{"docker.io", "quay.io
 
 // builder is a tool that builds.
 type builder interface {
-	// build builds an image and forgets it. It returns all that was printed.
+	// build builds an image and leaves nothing that would spare the next build a
+	// question to the registry. It returns all that was printed.
 	build(ctx context.Context, dockerfile string) (string, error)
 }
 
 // publisher is a tool that pushes what it builds.
 type publisher interface {
-	// publish builds an image, pushes it as ref, and forgets it.
+	// publish builds an image and pushes it as ref. It leaves what build does.
 	publish(ctx context.Context, dockerfile, ref string) error
 }
 

@@ -172,10 +172,11 @@ func theUpstreamIsDown(t *testing.T, w *world) {
 // onlyTheRegistryCannotReach the upstream, and the tool, which is told so, goes
 // there itself. What is pushed needs no upstream, nor does the push.
 func onlyTheRegistryCannotReach(t *testing.T, w *world) {
+	w.upstreams.Stop(t)
 	w.upstreams = w.site.StartUpstreams(t)
 	w.restart(t,
 		"ZUUL_REGISTRY_UPSTREAMS=docker.io=https://"+w.site.Refusing(t)+",quay.io=https://"+w.site.Silent(t),
-		"ZUUL_REGISTRY_UPSTREAM_TIMEOUT=1s",
+		"ZUUL_REGISTRY_UPSTREAM_TIMEOUT=300ms",
 	)
 	for _, image := range w.provide(t, "unreached:latest") {
 		if status := w.registry.Status(t, image.ref); status != http.StatusServiceUnavailable {

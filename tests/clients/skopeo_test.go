@@ -52,17 +52,6 @@ func (s skopeo) pull(ctx context.Context, ref string) error {
 	return wholly(s.folder(ref), s.copy(ctx, "docker://"+ref, "dir:"+s.folder(ref)))
 }
 
-func (s skopeo) pushAs(ctx context.Context, ref string, format testbed.Format) error {
-	options := []string{"copy", "--format", "oci"}
-	if format.Docker {
-		options[2] = "v2s2"
-	}
-	if format.Zstd {
-		options = append(options, "--dest-compress-format", "zstd")
-	}
-	return s.do(ctx, append(options, "dir:"+s.folder(ref), "docker://"+ref)...)
-}
-
 func (s skopeo) delete(ctx context.Context, ref string) error {
 	return s.do(ctx, "delete", "docker://"+ref)
 }

@@ -32,7 +32,7 @@ var tools = []tool{
 	{"oras-go", startArtifact},
 }
 
-// programs are those that Debian does not have.
+// programs are those that Debian does not have, or not as new.
 var programs = []testbed.Tool{
 	{Module: "github.com/google/go-containerregistry", Version: "v0.22.1", Package: "cmd/crane"},
 	{Module: "github.com/regclient/regclient", Version: "v0.11.7", Package: "cmd/regctl"},

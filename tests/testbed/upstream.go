@@ -49,8 +49,8 @@ func (s *Site) StartUpstreams(t *testing.T) *Upstreams {
 	return &Upstreams{s, []*process{s.startUpstream(t, hubName), s.startUpstream(t, quayName)}}
 }
 
-// stop leaves the names without them.
-func (u *Upstreams) stop(t *testing.T) {
+// Stop leaves the names without them. It may be said more than once.
+func (u *Upstreams) Stop(t *testing.T) {
 	t.Helper()
 	for _, process := range u.processes {
 		process.stop(t)
@@ -64,7 +64,7 @@ type Read struct{ Path, Agent string }
 // stopped for that.
 func (u *Upstreams) Reads(t *testing.T) (reads []Read) {
 	t.Helper()
-	u.stop(t)
+	u.Stop(t)
 	// A line of their access logs.
 	line := regexp.MustCompile(`"GET (/v2/\S+/(?:blobs|manifests)/\S+) HTTP/\S+" 20\d \d+ "[^"]*" "([^"]*)"`)
 	for _, process := range u.processes {
