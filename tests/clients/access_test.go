@@ -89,4 +89,4 @@ func deletes(t *testing.T, w *world) {
 }
 
 // missing are the words in which the tools tell that there is no image.
-var missing = []string{"manifest unknown", "manifest_unknown", "not found"}
+var missing = []string{"manifest unknown", "manifest_unknown", ": not found"}

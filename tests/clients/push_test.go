@@ -10,8 +10,6 @@ import (
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
-// pushAndPullBack also finds that the layers were compressed on their way if
-// they are not kept as they are.
 func pushAndPullBack(t *testing.T, w *world) { w.roundTrip(t, w.bed.Scratch(t)) }
 
 func sixtyLayers(t *testing.T, w *world) { w.roundTrip(t, w.bed.Layered(t, 60, 1<<10)) }
@@ -59,8 +57,12 @@ func (w *world) publishAs(t *testing.T, image testbed.Image, ref string, format 
 		t.Errorf("the registry has %s, want %s as it was", got, layout.Digest)
 	}
 	for _, layer := range manifest.Layers {
-		if packed := strings.HasSuffix(layer.MediaType, "zstd"); packed != format.Zstd {
-			t.Errorf("%s has a layer of %s", ref, layer.MediaType)
+		packing := "gzip"
+		if format.Zstd {
+			packing = "zstd"
+		}
+		if !strings.HasSuffix(layer.MediaType, packing) {
+			t.Errorf("%s has a layer of %s, want %s", ref, layer.MediaType, packing)
 		}
 	}
 	if !carries {
@@ -83,8 +85,8 @@ func (w *world) manifest(t *testing.T, ref string) (manifest imageManifest) {
 }
 
 // aListOfPlatforms is pushed as it is, or made by the tool of images that it has
-// pushed. All that belongs to it is there and comes back, also what is not for
-// this machine.
+// pushed. All that belongs to it is in the registry, also what is not for this
+// machine, and what is comes back.
 func aListOfPlatforms(t *testing.T, w *world) {
 	images := w.bed.Platforms(t, "a list")
 	ref := w.registry.Host + "/zuul/platforms:latest"
