@@ -71,12 +71,12 @@ func readPiece(content io.Reader, p []byte) (n int, err error) {
 func (a *ahead) ended() bool { return a.current.err != nil && len(a.rest) == 0 }
 
 // batch is a reader of what has come and was not given out. It waits only for the
-// first byte.
-func (a *ahead) batch() io.Reader { return &batch{ahead: a} }
+// least bytes, one or more.
+func (a *ahead) batch(least int64) io.Reader { return &batch{ahead: a, least: least} }
 
 type batch struct {
 	*ahead
-	begun bool
+	least int64 // bytes that it still has to give
 }
 
 // Read fills p as far as it can: large writes cost less, and so do the reads of
@@ -89,7 +89,7 @@ func (b *batch) Read(p []byte) (n int, err error) {
 		copied := copy(p[n:], b.rest)
 		b.rest = b.rest[copied:]
 		n += copied
-		b.begun = b.begun || copied > 0
+		b.least -= int64(copied)
 	}
 	switch {
 	case n > 0:
@@ -102,7 +102,7 @@ func (b *batch) Read(p []byte) (n int, err error) {
 
 // next goes on to the next piece, if there is one.
 func (b *batch) next() bool {
-	if b.current.err != nil || b.begun && len(b.pieces) == 0 {
+	if b.current.err != nil || b.least <= 0 && len(b.pieces) == 0 {
 		return false
 	}
 	b.recycle()

@@ -62,11 +62,17 @@ func (i *Incoming) End(err error) {
 	close(i.changed)
 }
 
+// largestBatch is how much of a blob may wait to be stored, in bytes.
+const largestBatch = 4 << 20
+
 func (i *Incoming) store(ctx context.Context, content io.Reader, giveUp func()) error {
 	ahead := readAhead(content)
 	defer ahead.stop()
 	for !ahead.ended() {
-		if err := i.upload.Append(ctx, i.upload.Size(), ahead.batch()); err != nil {
+		// A reader waits for little at first, and never for as much as has come: a
+		// store may keep each batch as a part of its own.
+		least := min(max(1, i.upload.Size()), largestBatch)
+		if err := i.upload.Append(ctx, i.upload.Size(), ahead.batch(least)); err != nil {
 			giveUp()
 			return err
 		}

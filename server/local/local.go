@@ -38,13 +38,16 @@ func New(d storage.Driver) *Registry { return &Registry{driver: d} }
 // each of which is a namespace.
 func NewPerNamespace(d storage.Driver) *Registry { return &Registry{driver: d, perNamespace: true} }
 
-// Ready tries whether the store can be reached.
+// Ready tries whether the store can be reached, its objects and its lists.
 func (r *Registry) Ready(ctx context.Context) error {
 	_, err := r.driver.Stat(ctx, uploadName(oci.LocalArea, "none"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return err
+	for _, err := range r.areas(ctx) {
+		return err
+	}
+	return nil
 }
 
 // orUnknown turns the store's word for what is not there into the registry's.

@@ -24,7 +24,8 @@ type state struct {
 	Parts      []storage.Part `json:"parts"`
 }
 
-const maxStateSize = 1 << 20
+// Some 60,000 parts: 900 GiB of 16 MiB each.
+const maxStateSize = 4 << 20
 
 // upload is an oci.Upload.
 type upload struct {
@@ -33,8 +34,8 @@ type upload struct {
 	id       string
 	release  func() // ends the turn; nil once it has ended
 
-	begin     state // what the turn began with
-	stored    bool  // begin is in the store
+	begin     state  // what the turn began with
+	recorded  *state // what the store knows of it; nil if nothing
 	algorithm oci.Algorithm
 	parts     []storage.Part
 	hash      hash.Hash // of the parts, by the algorithm
@@ -53,7 +54,7 @@ func (r *Registry) startUpload(ctx context.Context, name oci.Name) (*upload, err
 	}
 	u := &upload{registry: r, name: name, id: id, release: release}
 	u.begin = state{Repository: name.Repository, Algorithm: oci.SHA256, Parts: []storage.Part{}}
-	return u, u.goBack()
+	return u, u.become(u.begin)
 }
 
 // ResumeUpload takes up an upload.
@@ -62,7 +63,7 @@ func (r *Registry) ResumeUpload(ctx context.Context, name oci.Name, id string) (
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{registry: r, name: name, id: id, release: release, stored: true}
+	u := &upload{registry: r, name: name, id: id, release: release}
 	if err := u.load(ctx); err != nil {
 		release()
 		return nil, err
@@ -81,7 +82,8 @@ func (u *upload) load(ctx context.Context) error {
 	if u.begin.Repository != u.name.Repository {
 		return oci.Errorf(oci.BlobUploadUnknown, "upload %s is not one of repository %s", u.id, u.name)
 	}
-	return u.goBack()
+	u.recorded = &u.begin
+	return u.become(u.begin)
 }
 
 // object is the name of the stored state.
@@ -91,13 +93,31 @@ func (u *upload) orUnknown(err error) error {
 	return orUnknown(err, oci.BlobUploadUnknown, "upload "+u.id)
 }
 
-// goBack makes the upload what it was when the turn began.
-func (u *upload) goBack() error {
-	u.parts, u.algorithm, u.hash = u.begin.Parts, u.begin.Algorithm, u.begin.Algorithm.New()
-	if len(u.begin.Hash) == 0 {
+// become makes the upload what it was.
+func (u *upload) become(s state) error {
+	u.parts, u.algorithm, u.hash = s.Parts, s.Algorithm, s.Algorithm.New()
+	if len(s.Hash) == 0 {
 		return nil
 	}
-	return u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(u.begin.Hash)
+	return u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(s.Hash)
+}
+
+// state is what the upload is.
+func (u *upload) state() (state, error) {
+	marshalled, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	return state{u.name.Repository, u.algorithm, marshalled, u.parts}, err
+}
+
+// record keeps a state in the store.
+func (u *upload) record(ctx context.Context, s state) error {
+	text, err := json.Marshal(s)
+	if err == nil {
+		err = u.registry.put(context.WithoutCancel(ctx), u.object(), text, storage.Volatile)
+	}
+	if err == nil {
+		u.recorded = &s
+	}
+	return err
 }
 
 func (u *upload) ID() string { return u.id }
@@ -115,16 +135,40 @@ func (u *upload) Append(ctx context.Context, offset int64, content io.Reader) er
 		return oci.Errorf(oci.RangeInvalid, "content for offset %d: the upload has %d bytes", offset, u.Size())
 	}
 	hashed := &tee{content: content, hash: u.hash}
-	parts, err := u.registry.driver.Append(ctx, segmentsOf(u.name.Area), u.parts, hashed)
-	u.parts = parts
+	failed, fault := u.append(ctx, hashed)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return u.lost(ctx, err)
-	case u.Size() == offset+hashed.n:
-		return err // nil, or the content's
+	case errors.Is(failed, fs.ErrNotExist):
+		return u.lost(ctx, failed)
+	case fault == nil && u.Size() == offset+hashed.n:
+		return failed // nil, or the content's
 	}
 	// The store failed, and the hash is ahead of it.
-	return errors.Join(err, u.forget(ctx))
+	return errors.Join(failed, fault, u.goBack(ctx, u.latest()))
+}
+
+// append stores content part by part, each one while the next arrives. What is
+// stored is recorded when another part has come: a process that ends then costs no
+// more than the parts that are on their way. The error of the last driver.Append is
+// apart from what is known to be the store's.
+func (u *upload) append(ctx context.Context, content *tee) (failed, fault error) {
+	stored, before := storage.Stored(storage.AlreadyStored), (*state)(nil)
+	for {
+		parts, next, failed := u.registry.driver.Append(ctx, segmentsOf(u.name.Area), u.parts, content)
+		another := storage.Size(parts) > u.Size()
+		u.parts = parts
+		fault := stored()
+		if fault == nil && another && before != nil {
+			fault = u.record(ctx, *before)
+		}
+		if fault != nil || failed != nil || content.ended {
+			return failed, errors.Join(fault, next())
+		}
+		now, err := u.state()
+		if err != nil {
+			return err, next()
+		}
+		stored, before = next, &now
+	}
 }
 
 // tee hashes and counts what is read.
@@ -132,12 +176,14 @@ type tee struct {
 	content io.Reader
 	hash    hash.Hash
 	n       int64
+	ended   bool // well or not
 }
 
 func (t *tee) Read(p []byte) (int, error) {
 	n, err := t.content.Read(p)
 	t.hash.Write(p[:n])
 	t.n += int64(n)
+	t.ended = err != nil
 	return n, err
 }
 
@@ -150,15 +196,27 @@ func (u *upload) lost(ctx context.Context, err error) error {
 	return errors.Join(u.orUnknown(err), u.Cancel(ctx))
 }
 
-// forget goes back to the beginning of the turn and frees what came since.
-func (u *upload) forget(ctx context.Context) error {
-	var faults []error
-	for _, p := range u.parts {
-		if !slices.ContainsFunc(u.begin.Parts, func(q storage.Part) bool { return q.Name == p.Name }) {
-			faults = append(faults, u.registry.driver.Delete(context.WithoutCancel(ctx), p.Name))
+// latest is the last state of which all parts are stored for certain.
+func (u *upload) latest() state {
+	if u.recorded != nil {
+		return *u.recorded
+	}
+	return u.begin
+}
+
+// goBack makes the upload what it was, and frees what has come since.
+func (u *upload) goBack(ctx context.Context, to state) error {
+	since := u.parts
+	err := u.become(to)
+	if u.recorded != nil && !slices.Equal(u.recorded.Parts, to.Parts) {
+		err = errors.Join(err, u.record(ctx, to))
+	}
+	for _, p := range since {
+		if !slices.ContainsFunc(to.Parts, func(q storage.Part) bool { return q.Name == p.Name }) {
+			err = errors.Join(err, u.registry.driver.Delete(context.WithoutCancel(ctx), p.Name))
 		}
 	}
-	return errors.Join(append(faults, u.goBack())...)
+	return err
 }
 
 func (u *upload) Commit(ctx context.Context, d oci.Digest) (oci.Descriptor, error) {
@@ -168,7 +226,7 @@ func (u *upload) Commit(ctx context.Context, d oci.Digest) (oci.Descriptor, erro
 	}
 	if actual != d {
 		return oci.Descriptor{}, errors.Join(oci.Errorf(oci.DigestInvalid,
-			"the content's digest is %s, and not %s", actual, d), u.forget(ctx))
+			"the content's digest is %s, and not %s", actual, d), u.goBack(ctx, u.begin))
 	}
 	ctx = context.WithoutCancel(ctx) // a client that leaves now must not leave a half-made blob
 	blob := describeBlob(d, u.Size())
@@ -180,12 +238,12 @@ func (u *upload) Commit(ctx context.Context, d oci.Digest) (oci.Descriptor, erro
 	if known { // somebody else has pushed it
 		return blob, u.Cancel(ctx)
 	}
-	return blob, u.become(ctx, blobName(u.name.Area, d))
+	return blob, u.finish(ctx, blobName(u.name.Area, d))
 }
 
-// become makes the parts an object. The state goes first: whoever has it may
+// finish makes the parts an object. The state goes first: whoever has it may
 // free the parts, which are the object's then.
-func (u *upload) become(ctx context.Context, name string) error {
+func (u *upload) finish(ctx context.Context, name string) error {
 	if err := u.drop(ctx); err != nil {
 		return err
 	}
@@ -224,7 +282,7 @@ func (u *upload) Cancel(ctx context.Context) error {
 	}
 	defer u.done()
 	ctx = context.WithoutCancel(ctx)
-	if u.stored {
+	if u.recorded != nil {
 		_, err := u.registry.driver.Stat(ctx, u.object())
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // another process has finished it, and the parts are an object's
@@ -242,13 +300,13 @@ func (u *upload) Cancel(ctx context.Context) error {
 
 // drop removes the stored state.
 func (u *upload) drop(ctx context.Context) error {
-	if !u.stored {
+	if u.recorded == nil {
 		return nil
 	}
 	if err := u.registry.driver.Delete(ctx, u.object()); err != nil {
 		return err
 	}
-	u.stored = false
+	u.recorded = nil
 	return nil
 }
 
@@ -263,16 +321,12 @@ func (u *upload) Close(ctx context.Context) error {
 		return nil
 	}
 	defer u.done()
-	if u.stored && slices.Equal(u.parts, u.begin.Parts) {
+	if u.recorded != nil && slices.Equal(u.parts, u.recorded.Parts) {
 		return nil
 	}
-	marshalled, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	now, err := u.state()
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(state{u.name.Repository, u.algorithm, marshalled, u.parts})
-	if err != nil {
-		return err
-	}
-	return u.registry.put(context.WithoutCancel(ctx), u.object(), text, storage.Volatile)
+	return u.record(ctx, now)
 }

@@ -27,10 +27,10 @@ type counted struct {
 	written int64
 }
 
-func (c *counted) Append(ctx context.Context, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, error) {
-	after, err := c.Driver.Append(ctx, directory, parts, content)
+func (c *counted) Append(ctx context.Context, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, storage.Stored, error) {
+	after, stored, err := c.Driver.Append(ctx, directory, parts, content)
 	c.written += storage.Size(after) - storage.Size(parts)
-	return after, err
+	return after, stored, err
 }
 
 const benchmarked = 64 << 20 // bytes of the blob

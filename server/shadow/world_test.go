@@ -50,9 +50,9 @@ func (d *disk) Put(ctx context.Context, name string, content io.Reader, durabili
 	return d.Driver.Put(ctx, name, content, durability)
 }
 
-func (d *disk) Append(ctx context.Context, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, error) {
+func (d *disk) Append(ctx context.Context, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, storage.Stored, error) {
 	if d.full != nil {
-		return parts, d.full
+		return parts, storage.AlreadyStored, d.full
 	}
 	return d.Driver.Append(ctx, directory, parts, content)
 }

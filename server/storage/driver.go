@@ -21,16 +21,18 @@ type Driver interface {
 	// replaced or deleted meanwhile is read on as it was, or fails. The caller
 	// closes it.
 	Open(ctx context.Context, name string) (io.ReadSeekCloser, Info, error)
-	// Put stores an object, whole or not at all, in place of what had the name.
-	// After an error the name has what it had, or the new object, whole.
+	// Put stores an object of which a process can hold many, whole or not at
+	// all, in place of what had the name. After an error the name has what it had, or the new object, whole.
 	Put(ctx context.Context, name string, content io.Reader, d Durability) error
-	// Append stores content behind parts, which an earlier Append under the
-	// same directory returned (none at first), and returns the parts as they
-	// are then: with what was stored before an error, too. The parts that were
-	// passed remain what they were, so that a caller may go back to them, but
-	// only one line of parts may be continued at a time. A part that is not
-	// there, or has become shorter, is fs.ErrNotExist.
-	Append(ctx context.Context, directory string, parts []Part, content io.Reader) ([]Part, error)
+	// Append takes what a part may have of content, at least a byte unless it
+	// ends or fails, and stores it behind parts, which an earlier Append under
+	// the same directory returned (none at first). It returns the parts as they
+	// are once Stored has returned nil: with what came before an error, too. The
+	// next Append may begin before that. The parts that were passed remain what
+	// they were, so that a caller may go back to them, but only one line of parts
+	// may be continued at a time. A part that is not there, or has become
+	// shorter, is fs.ErrNotExist.
+	Append(ctx context.Context, directory string, parts []Part, content io.Reader) ([]Part, Stored, error)
 	// Concat makes the parts, in order and without copying them, the content
 	// of an object; none make an empty one. They belong to the object then:
 	// to delete one would damage it. A part that is not there, or has become
@@ -40,9 +42,10 @@ type Driver interface {
 	// Delete removes an object and what belongs to it. An absent one is fine.
 	// A power cut may undo it.
 	Delete(ctx context.Context, name string) error
-	// List yields what is in a directory, one level, after the entry called
-	// after, by ascending names. An absent directory is empty; an empty one may
-	// be listed. An error ends it.
+	// List yields what is in a directory, one level, by ascending paths, from the
+	// first one after the path after. An absent directory is empty; an empty one
+	// may be listed. What was stored or deleted just now may still be missing, or
+	// listed. An error ends it.
 	List(ctx context.Context, directory, after string) iter.Seq2[Entry, error]
 	// Touch makes an object young: its Modified is now.
 	Touch(ctx context.Context, name string) error
@@ -61,6 +64,12 @@ type Part struct {
 	Size int64  `json:"size"`
 }
 
+// Stored waits until what an Append has taken is stored. The caller calls it once.
+type Stored func() error
+
+// AlreadyStored is the Stored of an Append that leaves nothing to wait for.
+func AlreadyStored() error { return nil }
+
 // Size is the number of bytes in parts.
 func Size(parts []Part) int64 {
 	var n int64
@@ -74,6 +83,15 @@ func Size(parts []Part) int64 {
 type Entry struct {
 	Name      string // without the directory
 	Directory bool
+}
+
+// Path is the name, with a slash behind it if the entry is a directory: lists are
+// in the byte order of paths.
+func (e Entry) Path() string {
+	if e.Directory {
+		return e.Name + "/"
+	}
+	return e.Name
 }
 
 // Durability says what an object outlives.

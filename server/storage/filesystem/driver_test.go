@@ -58,7 +58,7 @@ func TestChunksAreAppendedToOneFile(t *testing.T) {
 	var parts []storage.Part
 	for _, chunk := range []string{"first,", "second,", "third"} {
 		var err error
-		if parts, err = d.Append(context.Background(), "segments/one", parts, strings.NewReader(chunk)); err != nil {
+		if parts, err = storagetest.Append(context.Background(), d, "segments/one", parts, strings.NewReader(chunk)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,14 +82,14 @@ func TestChunksAreAppendedToOneFile(t *testing.T) {
 func TestLostBytesAreNoticed(t *testing.T) {
 	root := t.TempDir()
 	d := open(t, filesystem.Options{Root: root})
-	parts, err := d.Append(context.Background(), "segments/one", nil, strings.NewReader("0123456789"))
+	parts, err := storagetest.Append(context.Background(), d, "segments/one", nil, strings.NewReader("0123456789"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(filepath.Join(root, parts[0].Name), 5); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Append(context.Background(), "segments/one", parts, strings.NewReader("x")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := storagetest.Append(context.Background(), d, "segments/one", parts, strings.NewReader("x")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Append to a shortened part: %v", err)
 	}
 	if err := d.Concat(context.Background(), "object", parts); !errors.Is(err, fs.ErrNotExist) {
@@ -115,7 +115,7 @@ func BenchmarkAppendAndConcat(b *testing.B) {
 	}
 	b.SetBytes(size)
 	for b.Loop() {
-		parts, err := d.Append(context.Background(), "segments/one", nil, io.LimitReader(zeros{}, size))
+		parts, err := storagetest.Append(context.Background(), d, "segments/one", nil, io.LimitReader(zeros{}, size))
 		if err == nil {
 			err = d.Concat(context.Background(), "object", parts)
 		}

@@ -20,7 +20,7 @@ func TestEveryNewDirectoryIsPending(t *testing.T) {
 	if err := d.Put(ctx, "_local/uploads/one", strings.NewReader("state"), storage.Volatile); err != nil {
 		t.Fatal(err)
 	}
-	parts, err := d.Append(ctx, "_local/segments", nil, strings.NewReader("content"))
+	parts, _, err := d.Append(ctx, "_local/segments", nil, strings.NewReader("content"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +23,7 @@ func (d *Driver) List(_ context.Context, directory, after string) iter.Seq2[stor
 			yield(storage.Entry{}, err)
 			return
 		}
-		first := sort.Search(len(entries), func(i int) bool { return entries[i].Name > after })
+		first := sort.Search(len(entries), func(i int) bool { return entries[i].Path() > after })
 		for _, e := range entries[first:] {
 			if !yield(e, nil) {
 				return
@@ -128,7 +130,7 @@ func (l *listings) keep(dir string, next listing) {
 	}
 }
 
-// readDirectory lists a directory by ascending names.
+// readDirectory lists a directory by ascending paths.
 func readDirectory(dir string) ([]storage.Entry, error) {
 	found, err := os.ReadDir(dir)
 	if err != nil {
@@ -140,5 +142,6 @@ func readDirectory(dir string) ([]storage.Entry, error) {
 			entries = append(entries, storage.Entry{Name: e.Name(), Directory: e.IsDir()})
 		}
 	}
+	slices.SortFunc(entries, func(a, b storage.Entry) int { return strings.Compare(a.Path(), b.Path()) })
 	return entries, nil
 }

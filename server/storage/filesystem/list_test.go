@@ -99,7 +99,7 @@ func TestGoneStoreIsAFault(t *testing.T) {
 		_, stat := d.Stat(ctx, "many/object")
 		_, _, open := d.Open(ctx, "many/object")
 		put := d.Put(ctx, "many/object", strings.NewReader(""), storage.Volatile)
-		_, add := d.Append(ctx, "segments", nil, strings.NewReader("x"))
+		_, _, add := d.Append(ctx, "segments", nil, strings.NewReader("x"))
 		remove := d.Delete(ctx, "many/object")
 		touch := d.Touch(ctx, "many/object")
 		var list error

@@ -46,7 +46,12 @@ func (d *Driver) Put(_ context.Context, name string, content io.Reader, durabili
 }
 
 // Append adds to the one file that an upload is, or begins it.
-func (d *Driver) Append(_ context.Context, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, error) {
+func (d *Driver) Append(_ context.Context, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, storage.Stored, error) {
+	parts, err := d.append(directory, parts, content)
+	return parts, storage.AlreadyStored, err
+}
+
+func (d *Driver) append(directory string, parts []storage.Part, content io.Reader) ([]storage.Part, error) {
 	part, flags := storage.Part{Name: path.Join(directory, rand.Text())}, os.O_CREATE|os.O_EXCL
 	switch len(parts) {
 	case 0:

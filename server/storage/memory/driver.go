@@ -85,19 +85,19 @@ func (d *Driver) Put(_ context.Context, name string, r io.Reader, _ storage.Dura
 }
 
 // Append stores content as a further part.
-func (d *Driver) Append(_ context.Context, directory string, parts []storage.Part, r io.Reader) ([]storage.Part, error) {
+func (d *Driver) Append(_ context.Context, directory string, parts []storage.Part, r io.Reader) ([]storage.Part, storage.Stored, error) {
 	all, err := io.ReadAll(r)
 	if len(all) == 0 {
-		return parts, err
+		return parts, storage.AlreadyStored, err
 	}
 	d.mu.Lock()
 	d.serial++
 	name := path.Join(directory, fmt.Sprint(d.serial))
 	d.mu.Unlock()
 	if fault := d.set(name, all); fault != nil {
-		return parts, fault
+		return parts, storage.AlreadyStored, fault
 	}
-	return append(slices.Clip(parts), storage.Part{Name: name, Size: int64(len(all))}), err
+	return append(slices.Clip(parts), storage.Part{Name: name, Size: int64(len(all))}), storage.AlreadyStored, err
 }
 
 // Concat makes parts an object.
@@ -142,7 +142,7 @@ func (d *Driver) Touch(_ context.Context, name string) error {
 func (d *Driver) List(_ context.Context, directory, after string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
 		for _, e := range d.entries(directory) {
-			if e.Name > after && !yield(e, nil) {
+			if e.Path() > after && !yield(e, nil) {
 				return
 			}
 		}
@@ -163,6 +163,6 @@ func (d *Driver) entries(directory string) []storage.Entry {
 			entries = append(entries, storage.Entry{Name: first, Directory: deeper})
 		}
 	}
-	slices.SortFunc(entries, func(a, b storage.Entry) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(entries, func(a, b storage.Entry) int { return strings.Compare(a.Path(), b.Path()) })
 	return slices.Compact(entries)
 }

@@ -115,7 +115,7 @@ func concatNothing(t *testing.T, s store) {
 
 func appendBroken(t *testing.T, s store) {
 	parts := s.append(nil, "first,")
-	parts, err := s.Append(context.Background(), "segments/one", parts, broken("second,"))
+	parts, err := Append(context.Background(), s.Driver, "segments/one", parts, broken("second,"))
 	if !errors.Is(err, errBroken) {
 		t.Fatalf("Append of what breaks off: %v, want its error", err)
 	}
@@ -173,9 +173,12 @@ func list(t *testing.T, s store) {
 		directory, after string
 		want             []string
 	}{
-		{"d", "", []string{"B", "_c", "a/", "a-1/", "a.1", "b"}},
-		{"d", "a", []string{"a-1/", "a.1", "b"}},
-		{"d", "a-", []string{"a-1/", "a.1", "b"}},
+		{"d", "", []string{"B", "_c", "a-1/", "a.1", "a/", "b"}},
+		{"d", "a", []string{"a-1/", "a.1", "a/", "b"}},
+		{"d", "a-", []string{"a-1/", "a.1", "a/", "b"}},
+		{"d", "a-1/", []string{"a.1", "a/", "b"}},
+		{"d", "a.1", []string{"a/", "b"}},
+		{"d", "a/", []string{"b"}},
 		{"d", "b", nil},
 		{"d/a", "", []string{"x", "y/"}},
 		{".", "", []string{"d/", "e"}},
@@ -236,7 +239,7 @@ func concatAtOnce(t *testing.T, s store) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			parts, err := s.Append(context.Background(), fmt.Sprintf("segments/%d", i), nil, strings.NewReader(content))
+			parts, err := Append(context.Background(), s.Driver, fmt.Sprintf("segments/%d", i), nil, strings.NewReader(content))
 			if err == nil {
 				err = s.Concat(context.Background(), "object", parts)
 			}

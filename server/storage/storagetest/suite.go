@@ -5,6 +5,7 @@ package storagetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -57,7 +58,7 @@ func (s store) put(name, content string) {
 
 func (s store) append(parts []storage.Part, content string) []storage.Part {
 	s.Helper()
-	more, err := s.Append(context.Background(), "segments/one", parts, strings.NewReader(content))
+	more, err := Append(context.Background(), s.Driver, "segments/one", parts, strings.NewReader(content))
 	if err != nil {
 		s.Fatalf("Append: %v", err)
 	}
@@ -65,6 +66,38 @@ func (s store) append(parts []storage.Part, content string) []storage.Part {
 		s.Fatalf("the parts have %d bytes, want %d", got, want)
 	}
 	return more
+}
+
+// Append appends all of content, and waits until it is stored. Of an error the parts
+// have what came before it.
+func Append(ctx context.Context, d storage.Driver, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, error) {
+	counted, before := &counter{content: content}, storage.Size(parts)
+	for {
+		more, stored, err := d.Append(ctx, directory, parts, counted)
+		if fault := stored(); fault != nil {
+			return parts, errors.Join(err, fault)
+		}
+		parts = more
+		if got := storage.Size(parts) - before; err == nil && got != counted.n {
+			err = fmt.Errorf("the parts have %d bytes more after %d were taken", got, counted.n)
+		}
+		if err != nil || counted.ended {
+			return parts, err
+		}
+	}
+}
+
+type counter struct {
+	content io.Reader
+	n       int64
+	ended   bool
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.content.Read(p)
+	c.n += int64(n)
+	c.ended = err != nil
+	return n, err
 }
 
 func (s store) concat(name string, parts []storage.Part) {
@@ -125,7 +158,7 @@ func (s store) lacks(name string) {
 	}
 }
 
-// entries are what a directory lists; directories end in a slash.
+// entries are the paths that a directory lists.
 func (s store) entries(directory, after string) []string {
 	s.Helper()
 	var names []string
@@ -133,10 +166,7 @@ func (s store) entries(directory, after string) []string {
 		if err != nil {
 			s.Fatalf("List %s: %v", directory, err)
 		}
-		if e.Directory {
-			e.Name += "/"
-		}
-		names = append(names, e.Name)
+		names = append(names, e.Path())
 	}
 	return names
 }
