@@ -16,10 +16,9 @@ const module = "opendev.org/zuul/zuul-registry/server"
 // floors are the house: imports go down only, and packages of one floor do not
 // know each other. Test suites stand beside what they test.
 var floors = map[string]int{
-	"oci": 0, "registrytest": 0, "reload": 0,
+	"oci": 0, "registrytest": 0, "reload": 0, "peer": 0,
 	"namespace": 1,
-	"storage":   1, "storage/filesystem": 1, "storage/memory": 1, "storage/storagetest": 1, "certificate": 1,
-	"peer":  1,
+	"storage":   1, "storage/filesystem": 1, "storage/swift": 1, "storage/memory": 1, "storage/storagetest": 1, "storage/swift/pretend": 1, "certificate": 1,
 	"local": 2, "upstream": 2, "transfer": 2,
 	"access": 3, "shadow": 3,
 	"api": 4, "token": 4, "web": 4,
@@ -28,19 +27,22 @@ var floors = map[string]int{
 
 // allowed are imports within a floor.
 var allowed = map[string][]string{
-	"registrytest":        {"oci"},
-	"storage/filesystem":  {"storage"},
-	"storage/memory":      {"storage"},
-	"storage/storagetest": {"storage"},
-	".":                   {"config"},
+	"registrytest":          {"oci"},
+	"storage/filesystem":    {"storage"},
+	"storage/swift":         {"storage"},
+	"storage/memory":        {"storage"},
+	"storage/storagetest":   {"storage"},
+	"storage/swift/pretend": {"storage/swift"},
+	".":                     {"config"},
 }
 
 // strangers are imports that go down, and are not wanted.
 var strangers = map[string][]string{
 	"storage":            {"oci"},
 	"storage/filesystem": {"oci"},
-	"transfer":           {"storage", "storage/filesystem", "storage/memory"},
-	"shadow":             {"storage", "storage/filesystem", "storage/memory"},
+	"storage/swift":      {"oci"},
+	"transfer":           {"storage", "storage/filesystem", "storage/swift", "storage/memory"},
+	"shadow":             {"storage", "storage/filesystem", "storage/swift", "storage/memory"},
 }
 
 // api speaks for any registry, and knows nothing else.

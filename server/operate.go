@@ -13,7 +13,6 @@ import (
 	"opendev.org/zuul/zuul-registry/server/certificate"
 	"opendev.org/zuul/zuul-registry/server/config"
 	"opendev.org/zuul/zuul-registry/server/local"
-	"opendev.org/zuul/zuul-registry/server/storage/filesystem"
 	"opendev.org/zuul/zuul-registry/server/web"
 )
 
@@ -70,11 +69,11 @@ func (p *program) certificate(context.Context) error {
 }
 
 func (p *program) check(ctx context.Context) error {
-	c, _, err := p.load()
+	c, log, err := p.load()
 	if err != nil {
 		return err
 	}
-	store, err := filesystem.Attach(c.StorageRoot)
+	store, err := attachStore(ctx, c, log)
 	if err != nil {
 		return fmt.Errorf("no store to check: %w", err)
 	}
@@ -91,7 +90,7 @@ func (p *program) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(p.stdout, "%s: %d objects checked, faults found: %d\n", c.StorageRoot, progress.done, faults); err != nil {
+	if _, err := fmt.Fprintf(p.stdout, "%s: %d objects checked, faults found: %d\n", store.place, progress.done, faults); err != nil {
 		return err
 	}
 	if faults > 0 {

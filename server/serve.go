@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"opendev.org/zuul/zuul-registry/server/config"
-	"opendev.org/zuul/zuul-registry/server/storage/filesystem"
 )
 
 func (p *program) serve(ctx context.Context) (err error) {
@@ -18,17 +17,21 @@ func (p *program) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	secretIsSet := c.Secret != ""
 	generated := generate(&c)
 	listeners, err := listen(c)
 	defer func() { err = errors.Join(err, closeAll(listeners)) }()
 	if err != nil {
 		return err
 	}
-	store, err := filesystem.New(filesystem.Options{Root: c.StorageRoot, Sync: c.StorageSync})
+	store, err := openStore(ctx, c, log)
 	if err != nil {
-		return wrong("STORAGE_ROOT", c.StorageRoot, err)
+		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, store.close()) }()
+	if c.Storage == config.Swift && !secretIsSet {
+		log.Warn("other replicas do not accept the tokens of this one: ZUUL_REGISTRY_SECRET is not set")
+	}
 	assembled, err := assemble(c, log, store)
 	if err != nil {
 		return err
@@ -45,7 +48,7 @@ func (p *program) serve(ctx context.Context) (err error) {
 	for i, l := range listeners {
 		s.open(l, handlers[i])
 		log.Info("serving", "address", l.Addr().String(), "pushes", i == len(listeners)-1,
-			"tls", c.TLS, "storage", c.Storage, "root", c.StorageRoot, "namespacing", c.Namespacing, "upstreams", c.Upstreams, "version", version)
+			"tls", c.TLS, "storage", c.Storage, "place", store.place, "namespacing", c.Namespacing, "upstreams", c.Upstreams, "version", version)
 	}
 	return s.run(ctx)
 }

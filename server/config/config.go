@@ -26,6 +26,7 @@ const Prefix = "ZUUL_REGISTRY_"
 // Values of Storage and LogFormat.
 const (
 	Filesystem = "filesystem"
+	Swift      = "swift"
 	Text       = "text"
 	JSON       = "json"
 )
@@ -48,9 +49,13 @@ type Config struct {
 	AnonymousRead           bool           `env:"ANONYMOUS_READ,default=true" kind:"bool" meaning:"true lets everybody read, false only known users"`
 	Secret                  Secret         `env:"SECRET" kind:"key" meaning:"what tokens are signed with, at least 32 bytes and the same for all replicas of a registry; made at each start if not set"`
 	TokenLifetime           time.Duration  `env:"TOKEN_LIFETIME,default=1h" kind:"duration" meaning:"how long a token is good"`
-	Storage                 string         `env:"STORAGE,default=filesystem" kind:"storage" meaning:"where images are kept: filesystem"`
+	Storage                 string         `env:"STORAGE,default=filesystem" kind:"storage" meaning:"where images are kept: filesystem, on this machine, or swift, in OpenStack, for any number of replicas"`
 	StorageRoot             string         `env:"STORAGE_ROOT,default=data/storage" kind:"path" meaning:"directory of the filesystem storage"`
 	StorageSync             bool           `env:"STORAGE_SYNC,default=true" kind:"bool" meaning:"true has a push on the disk before it is acknowledged; false is for a store that may be lost with its machine"`
+	SwiftContainer          string         `env:"SWIFT_CONTAINER" kind:"container" meaning:"container of the swift storage, made if absent; the account is in the variables of OpenStack's own programs, OS_CLOUD, OS_AUTH_URL… or ST_AUTH…"`
+	SwiftPartSize           int64          `env:"SWIFT_PART_SIZE,default=16MiB" kind:"size" meaning:"how much of an upload makes a part, which is an object in Swift"`
+	SwiftConnections        int            `env:"SWIFT_CONNECTIONS,default=8" kind:"connections" meaning:"how many parts may be on their way to Swift: times SWIFT_PART_SIZE, the memory that uploads take"`
+	SwiftRetries            int            `env:"SWIFT_RETRIES,default=7" kind:"retries" meaning:"how often what fails in Swift is tried again, with pauses that grow to 5s, for a minute at most"`
 	Namespacing             namespace.Mode `env:"NAMESPACING,default=auto" kind:"namespacing" meaning:"how names are read: auto, a host at the beginning is the registry, and else it is docker.io; path, the first component is the registry, and each registry is kept apart; none, as they are, but what is not here is looked for as in auto"`
 	Upstreams               Upstreams      `env:"UPSTREAMS,default=docker.io=https://registry-1.docker.io,quay.io=https://quay.io,gcr.io=https://gcr.io,ghcr.io=https://ghcr.io,registry.k8s.io=https://registry.k8s.io" kind:"upstreams" meaning:"where images that are not here are fetched from, <namespace>=<url> with commas between them; none fetches nothing"`
 	UpstreamAuthFile        string         `env:"UPSTREAM_AUTH_FILE" kind:"path" meaning:"path of a file with credentials for upstreams, in the format of Docker's config.json; who may read here may then read what they open"`

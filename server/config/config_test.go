@@ -48,8 +48,9 @@ func TestDefaults(t *testing.T) {
 		TokenLifetime: time.Hour,
 		Storage:       Filesystem,
 		StorageRoot:   "data/storage",
-		StorageSync:   true,
-		Namespacing:   namespace.Auto,
+		SwiftPartSize: 16 << 20, SwiftConnections: 8, SwiftRetries: 7,
+		StorageSync: true,
+		Namespacing: namespace.Auto,
 		Upstreams: Upstreams{
 			"docker.io":       "https://registry-1.docker.io",
 			"quay.io":         "https://quay.io",
@@ -94,6 +95,10 @@ func TestEveryVariable(t *testing.T) {
 		"ZUUL_REGISTRY_STORAGE=filesystem",
 		"ZUUL_REGISTRY_STORAGE_ROOT=/storage",
 		"ZUUL_REGISTRY_STORAGE_SYNC=false",
+		"ZUUL_REGISTRY_SWIFT_CONTAINER=my images",
+		"ZUUL_REGISTRY_SWIFT_PART_SIZE=1GiB",
+		"ZUUL_REGISTRY_SWIFT_CONNECTIONS=1000",
+		"ZUUL_REGISTRY_SWIFT_RETRIES=20",
 		"ZUUL_REGISTRY_NAMESPACING=path",
 		"ZUUL_REGISTRY_UPSTREAMS=quay.io=https://mirror.example.com/, docker.io=http://[::1]:5000",
 		"ZUUL_REGISTRY_UPSTREAM_AUTH_FILE=/auth.json",
@@ -124,6 +129,10 @@ func TestEveryVariable(t *testing.T) {
 		TokenLifetime:           90 * time.Second,
 		Storage:                 Filesystem,
 		StorageRoot:             "/storage",
+		SwiftContainer:          "my images",
+		SwiftPartSize:           1 << 30,
+		SwiftConnections:        1000,
+		SwiftRetries:            20,
 		Namespacing:             namespace.Path,
 		Upstreams:               Upstreams{"docker.io": "http://[::1]:5000", "quay.io": "https://mirror.example.com"},
 		UpstreamAuthFile:        "/auth.json",
@@ -187,6 +196,10 @@ ZUUL_REGISTRY_TOKEN_LIFETIME [1h] [1h30m]
 ZUUL_REGISTRY_STORAGE [filesystem] [filesystem]
 ZUUL_REGISTRY_STORAGE_ROOT [data/storage] [data/storage]
 ZUUL_REGISTRY_STORAGE_SYNC [true] [true]
+ZUUL_REGISTRY_SWIFT_CONTAINER [] []
+ZUUL_REGISTRY_SWIFT_PART_SIZE [16MiB] [16MiB]
+ZUUL_REGISTRY_SWIFT_CONNECTIONS [8] [8]
+ZUUL_REGISTRY_SWIFT_RETRIES [7] [7]
 ZUUL_REGISTRY_NAMESPACING [auto] [auto]
 ZUUL_REGISTRY_UPSTREAMS [docker.io=https://registry-1.docker.io,quay.io=https://quay.io,gcr.io=https://gcr.io,ghcr.io=https://ghcr.io,registry.k8s.io=https://registry.k8s.io] [quay.io=https://quay.io]
 ZUUL_REGISTRY_UPSTREAM_AUTH_FILE [] []

@@ -17,6 +17,7 @@ func TestBadValues(t *testing.T) {
 		path     = `, allowed: a path`
 		age      = `, allowed: a duration such as 90s, 30m or 1h, or 0`
 		ups      = `, allowed: ` + upstreamsAllowed
+		size     = `, allowed: a size from 1MiB to 1GiB, in MiB or GiB`
 	)
 	for _, c := range []struct{ entry, line string }{
 		{`ADDRESS=9000`, `ADDRESS is "9000"` + address},
@@ -115,7 +116,16 @@ func TestBadValues(t *testing.T) {
 		{`UPSTREAMS=` + strings.Repeat("a", 81), `UPSTREAMS is a list with "` + strings.Repeat("a", 80) + `"… (81 bytes)` + ups},
 		{`UPSTREAM_AUTH_FILE={"auths":{}}`, `UPSTREAM_AUTH_FILE is the content of a file` + path},
 		{`NAMESPACING=on`, `NAMESPACING is "on", allowed: auto, path or none`},
-		{`STORAGE=swift`, `STORAGE is "swift", allowed: filesystem`},
+		{`STORAGE=s3`, `STORAGE is "s3", allowed: filesystem or swift`},
+		{`SWIFT_CONTAINER=images/new`, `SWIFT_CONTAINER is "images/new", allowed: a name of at most 256 bytes without a slash`},
+		{`SWIFT_PART_SIZE=16777216`, `SWIFT_PART_SIZE is "16777216"` + size},
+		{`SWIFT_PART_SIZE=16MB`, `SWIFT_PART_SIZE is "16MB"` + size},
+		{`SWIFT_PART_SIZE=0MiB`, `SWIFT_PART_SIZE is "0MiB"` + size},
+		{`SWIFT_PART_SIZE=2GiB`, `SWIFT_PART_SIZE is "2GiB"` + size},
+		{`SWIFT_PART_SIZE=-1MiB`, `SWIFT_PART_SIZE is "-1MiB"` + size},
+		{`SWIFT_CONNECTIONS=0`, `SWIFT_CONNECTIONS is "0", allowed: a number from 1 to 1000`},
+		{`SWIFT_CONNECTIONS=many`, `SWIFT_CONNECTIONS is "many", allowed: a number from 1 to 1000`},
+		{`SWIFT_RETRIES=21`, `SWIFT_RETRIES is "21", allowed: a number from 0 to 20`},
 		{`LOG_LEVEL=INFO`, `LOG_LEVEL is "INFO", allowed: debug, info, warn or error`},
 		{`LOG_LEVEL=info+1`, `LOG_LEVEL is "info+1", allowed: debug, info, warn or error`},
 		{`LOG_FORMAT=xml`, `LOG_FORMAT is "xml", allowed: text or json`},

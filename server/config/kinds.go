@@ -32,7 +32,11 @@ func kinds() map[string]kind {
 		"text":        {allowed: "any text", parse: unchanged},
 		"bool":        {allowed: "true or false", parse: parseBool},
 		"switch":      {allowed: "on or off", parse: parseSwitch, show: showSwitch},
-		"storage":     oneOf(Filesystem),
+		"storage":     oneOf(Filesystem, Swift),
+		"container":   {allowed: "a name of at most 256 bytes without a slash", parse: parseContainer},
+		"size":        {allowed: "a size from 1MiB to 1GiB, in MiB or GiB", parse: parseSize, show: showSize},
+		"connections": {allowed: "a number from 1 to 1000", parse: parseNumber(1, 1000)},
+		"retries":     {allowed: "a number from 0 to 20", parse: parseNumber(0, 20)},
 		"namespacing": oneOf(string(namespace.Auto), string(namespace.Path), string(namespace.None)),
 		"level":       oneOf("debug", "info", "warn", "error"),
 		"format":      oneOf(Text, JSON),
@@ -141,6 +145,44 @@ func showDuration(span time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
+}
+
+// parseContainer accepts what Swift does.
+func parseContainer(text string) (string, error) {
+	if len(text) > 256 || strings.Contains(text, "/") || strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) {
+		return "", errNotAllowed
+	}
+	return text, nil
+}
+
+const mib = 1 << 20
+
+// parseSize gives bytes.
+func parseSize(text string) (string, error) {
+	number, unit := text, 0
+	if n, ok := strings.CutSuffix(text, "MiB"); ok {
+		number, unit = n, mib
+	} else if n, ok := strings.CutSuffix(text, "GiB"); ok {
+		number, unit = n, mib<<10
+	}
+	n, err := strconv.ParseUint(number, 10, 16)
+	bytes := int(n) * unit
+	if err != nil || bytes < mib || bytes > mib<<10 {
+		return "", errNotAllowed
+	}
+	return strconv.Itoa(bytes), nil
+}
+
+func showSize(value any) string { return fmt.Sprintf("%dMiB", value.(int64)/mib) }
+
+func parseNumber(least, most int) func(string) (string, error) {
+	return func(text string) (string, error) {
+		n, err := strconv.Atoi(text)
+		if err == nil && (n < least || n > most) {
+			err = errNotAllowed
+		}
+		return text, err
+	}
 }
 
 // parsePath refuses what is the content of a file rather than its path: so

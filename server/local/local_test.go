@@ -9,6 +9,7 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/storage/filesystem"
 	"opendev.org/zuul/zuul-registry/server/storage/memory"
+	"opendev.org/zuul/zuul-registry/server/storage/swift/pretend"
 )
 
 // drivers are the stores that the registry's tests run over.
@@ -21,6 +22,7 @@ var drivers = map[string]func(t *testing.T) storage.Driver{
 		}
 		return d
 	},
+	"swift": func(t *testing.T) storage.Driver { return pretend.New(t).Open() },
 }
 
 func TestRegistry(t *testing.T) {

@@ -1,0 +1,74 @@
+package swift
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// atOnce is how many segments are deleted at the same time.
+const atOnce = 8
+
+// Delete removes an object and then its segments: nobody must find one that has lost
+// some. When it ends in between, what is left belongs to nothing.
+func (d *Driver) Delete(ctx context.Context, name string) error {
+	headers, err := d.head(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var segments []found
+	if strings.EqualFold(headers["X-Static-Large-Object"], "true") {
+		if segments, err = d.segments(ctx, name); err != nil {
+			return err
+		}
+	}
+	if err := d.remove(ctx, name); err != nil {
+		return err
+	}
+	var removing errgroup.Group
+	removing.SetLimit(atOnce)
+	for _, s := range segments {
+		if own, ours := strings.CutPrefix(s.Name, "/"+d.path("")); ours {
+			removing.Go(func() error { return d.removeSegment(ctx, own, s.IsLarge) })
+		}
+	}
+	return removing.Wait()
+}
+
+// found is a segment as it is listed.
+type found struct {
+	Name    string `json:"name"` // with the container
+	IsLarge bool   `json:"sub_slo"`
+}
+
+// segments are what a static large object is made of.
+func (d *Driver) segments(ctx context.Context, name string) (all []found, err error) {
+	r := request{operation: http.MethodGet, object: name, headers: newest, parameters: url.Values{"multipart-manifest": {"get"}}}
+	err = d.decode(ctx, r, &all)
+	return all, err
+}
+
+func (d *Driver) removeSegment(ctx context.Context, name string, isLarge bool) error {
+	if isLarge {
+		return d.Delete(ctx, name)
+	}
+	return d.remove(ctx, name)
+}
+
+// remove removes an object alone. It may have been removed by an attempt of which
+// the answer was lost.
+func (d *Driver) remove(ctx context.Context, name string) error {
+	err := d.do(ctx, request{operation: http.MethodDelete, object: name})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,159 @@
+// Package swift keeps objects in a container of OpenStack Swift, for any number of
+// processes at the same time, which need not know of each other.
+//
+// What is appended is cut into parts. A part waits in memory until Swift has it, and
+// can so be sent again; the next one arrives meanwhile. Each is an object under a
+// name of its own, which is never used again. Concat makes a static large object over
+// the parts where they are: no byte is sent, copied or read twice.
+//
+// Everything that is asked for again after a fault may be: content is the same each
+// time, and what a name had between two attempts is as if the last had come later.
+//
+// Objects are read as the newest of Swift's copies (X-Newest), for some have their
+// names used again. What Swift cannot promise is that a list has what was stored just
+// now; see List of storage.Driver.
+//
+// When an object is replaced, the parts of the one before stay: somebody may still be
+// reading them, or be shown it by a server of Swift's that was away meanwhile.
+package swift
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ncw/swift/v2"
+
+	"opendev.org/zuul/zuul-registry/server/storage"
+)
+
+// Options are the settings of a Driver.
+type Options struct {
+	Account     *swift.Connection // from AccountFromEnvironment; the driver's from then on
+	Container   string            // made if absent
+	PartSize    int64             // bytes of the largest part, at least SmallestPart
+	Connections int               // parts that may be on their way: times PartSize, the memory for them
+	Retries     int               // further attempts after a fault
+	Log         *slog.Logger      // of faults that are tried again
+}
+
+// Driver is a storage.Driver. Make it with New.
+type Driver struct {
+	account   *swift.Connection
+	container string
+	partSize  int64
+	memory    *memory
+	retries   int
+	log       *slog.Logger
+	limits    limits
+}
+
+// limits are those of a Swift.
+type limits struct {
+	segments int // of a static large object
+	page     int // of a list
+}
+
+// New opens a container. An error is about the account, the container or Swift, and
+// has no secret.
+func New(ctx context.Context, o Options) (*Driver, error) {
+	d := &Driver{
+		account: o.Account, container: o.Container, partSize: o.PartSize,
+		memory: newMemory(int64(o.Connections) * o.PartSize), retries: o.Retries, log: o.Log,
+	}
+	d.prepare()
+	if err := d.ensureContainer(ctx); err != nil {
+		return nil, err
+	}
+	return d, d.learnLimits(ctx)
+}
+
+// ensureContainer makes the container only where there is none: who may write to one
+// need not be allowed to.
+func (d *Driver) ensureContainer(ctx context.Context) error {
+	err := d.do(ctx, request{operation: http.MethodHead})
+	if status(err) == http.StatusNotFound {
+		err = d.do(ctx, request{operation: http.MethodPut})
+	}
+	return err
+}
+
+// learnLimits asks Swift. One that keeps them to itself has the usual ones.
+func (d *Driver) learnLimits(ctx context.Context) error {
+	d.limits = limits{segments: 1000, page: 10_000}
+	info, err := d.account.QueryInfo(ctx)
+	if err != nil {
+		d.log.Info("Swift does not tell its limits: the usual ones are assumed", "error", err)
+		return nil
+	}
+	if !info.SupportsSLO() {
+		return errors.New("this Swift has no static large objects (slo): they have to be turned on in its proxy server")
+	}
+	setLimit(&d.limits.segments, info["slo"], "max_manifest_segments")
+	setLimit(&d.limits.page, info["swift"], "container_listing_limit")
+	return nil
+}
+
+func setLimit(limit *int, section any, name string) {
+	values, _ := section.(map[string]any)
+	if n, ok := values[name].(float64); ok && n >= 2 {
+		*limit = min(*limit, int(n))
+	}
+}
+
+// Stat describes an object.
+func (d *Driver) Stat(ctx context.Context, name string) (storage.Info, error) {
+	headers, err := d.head(ctx, name)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	return describe(headers)
+}
+
+func (d *Driver) head(ctx context.Context, name string) (swift.Headers, error) {
+	a, err := d.call(ctx, request{operation: http.MethodHead, object: name, headers: newest})
+	return a.headers, err
+}
+
+// newest has Swift ask all servers that may have an object.
+var newest = swift.Headers{"X-Newest": "true"}
+
+func describe(h swift.Headers) (storage.Info, error) {
+	size, err := strconv.ParseInt(h["Content-Length"], 10, 64)
+	if err != nil {
+		return storage.Info{}, fmt.Errorf("Swift says that an object has %q bytes", h["Content-Length"])
+	}
+	modified, err := modified(h)
+	return storage.Info{Size: size, Modified: modified}, err
+}
+
+// modified is Swift's own time, in hundred-thousandths of a second, or what HTTP has
+// of it.
+func modified(h swift.Headers) (time.Time, error) {
+	if whole, fraction, ok := strings.Cut(h["X-Timestamp"], "."); ok {
+		seconds, err := strconv.ParseInt(whole, 10, 64)
+		if parts, other := strconv.ParseInt((fraction + "00000")[:5], 10, 64); err == nil && other == nil {
+			return time.Unix(seconds, parts*int64(10*time.Microsecond)), nil
+		}
+	}
+	return http.ParseTime(h["Last-Modified"])
+}
+
+// Touch makes an object young.
+func (d *Driver) Touch(ctx context.Context, name string) error {
+	return d.do(ctx, request{operation: http.MethodPost, object: name})
+}
+
+// check refuses what is no name.
+func check(operation, name string) error {
+	if fs.ValidPath(name) {
+		return nil
+	}
+	return &fs.PathError{Op: operation, Path: name, Err: fs.ErrInvalid}
+}

@@ -1,0 +1,122 @@
+package swift
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"io"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sys/unix"
+)
+
+// chunkSize is in bytes. Swift sends segments that are smaller than a MiB at one a
+// second (rate_limit_under_size), and so no part is cut to less.
+const chunkSize = 1 << 20
+
+// SmallestPart is the least that Options.PartSize may be, in bytes.
+const SmallestPart = chunkSize
+
+// memory is where content waits until it is stored. It is outside of the heap, of
+// which the garbage collector may let as much again be garbage.
+type memory struct {
+	chunks *semaphore.Weighted // that may be held
+
+	mu   sync.Mutex
+	free [][]byte
+}
+
+func newMemory(size int64) *memory {
+	return &memory{chunks: semaphore.NewWeighted(max(1, size/chunkSize))}
+}
+
+// take is a chunk. Who holds none waits for it; who holds some gets nil when there is
+// none, or others wait.
+func (m *memory) take(ctx context.Context, wait bool) ([]byte, error) {
+	if wait {
+		if err := m.chunks.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+	} else if !m.chunks.TryAcquire(1) {
+		return nil, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if last := len(m.free) - 1; last >= 0 {
+		chunk := m.free[last]
+		m.free = m.free[:last]
+		return chunk, nil
+	}
+	chunk, err := unix.Mmap(-1, 0, chunkSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		m.chunks.Release(1)
+	}
+	return chunk, err
+}
+
+// fill takes from content what makes a part: all, or most bytes, or what there is
+// memory for. The caller calls release of the part, also after an error.
+func (m *memory) fill(ctx context.Context, content io.Reader, most int64) (*held, error) {
+	h := &held{memory: m}
+	for h.size < most {
+		if h.size == int64(len(h.chunks))*chunkSize {
+			chunk, err := m.take(ctx, h.size == 0)
+			if chunk == nil || err != nil {
+				return h, err
+			}
+			h.chunks = append(h.chunks, chunk)
+		}
+		at := h.size % chunkSize
+		n, err := content.Read(h.chunks[len(h.chunks)-1][at:min(chunkSize, at+most-h.size)])
+		h.size += int64(n)
+		if err == io.EOF {
+			return h, nil
+		}
+		if err != nil {
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+// held is content in memory.
+type held struct {
+	memory *memory
+	chunks [][]byte
+	size   int64
+}
+
+// release gives the memory back.
+func (h *held) release() {
+	m := h.memory
+	m.mu.Lock()
+	m.free = append(m.free, h.chunks...)
+	m.mu.Unlock()
+	m.chunks.Release(int64(len(h.chunks)))
+}
+
+// md5 is what Swift calls the Etag.
+func (h *held) md5() string {
+	sum := md5.New()
+	_, _ = io.Copy(sum, struct{ io.Reader }{h.reader()})
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func (h *held) reader() io.ReadSeeker {
+	return io.NewSectionReader(h, 0, h.size)
+}
+
+// ReadAt makes held an io.ReaderAt.
+func (h *held) ReadAt(p []byte, offset int64) (n int, err error) {
+	for n < len(p) && offset < h.size {
+		first := offset / chunkSize * chunkSize // byte of the chunk
+		copied := copy(p[n:], h.chunks[first/chunkSize][offset-first:min(chunkSize, h.size-first)])
+		n += copied
+		offset += int64(copied)
+	}
+	if n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
