@@ -66,7 +66,7 @@ func (d *Driver) call(ctx context.Context, r request) (answer, error) {
 			return a, nil
 		}
 		err = d.explain(r, err)
-		if attempt >= d.retries || !mayPass(err) || time.Since(begin) > patience {
+		if attempt >= d.retries || !mayPass(r, err) || time.Since(begin) > patience {
 			return a, err
 		}
 		if ended := d.pause(ctx, attempt, a.headers["Retry-After"], err); ended != nil {
@@ -162,10 +162,12 @@ func status(err error) int {
 }
 
 // mayPass says that a fault may be over soon.
-func mayPass(err error) bool {
+func mayPass(r request, err error) bool {
 	switch code := status(err); code {
 	case 0:
 		return !errors.Is(err, fs.ErrNotExist)
+	case http.StatusConflict: // something was stored by a server whose clock is ahead
+		return r.operation == http.MethodDelete
 	case http.StatusRequestTimeout, http.StatusTooManyRequests,
 		http.StatusUnprocessableEntity, // what came was not what was sent, by its MD5
 		swift.RateLimit.StatusCode:

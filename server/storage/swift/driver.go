@@ -145,9 +145,13 @@ func modified(h swift.Headers) (time.Time, error) {
 	return http.ParseTime(h["Last-Modified"])
 }
 
-// Touch makes an object young.
+// Touch makes an object young. Swift refuses to where somebody has made it younger.
 func (d *Driver) Touch(ctx context.Context, name string) error {
-	return d.do(ctx, request{operation: http.MethodPost, object: name})
+	err := d.do(ctx, request{operation: http.MethodPost, object: name})
+	if status(err) == http.StatusConflict {
+		return nil
+	}
+	return err
 }
 
 // check refuses what is no name.
