@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
@@ -50,17 +51,26 @@ func (r *Registry) renewBlob(ctx context.Context, area string, d oci.Digest) (oc
 	return describeBlob(d, info.Size), nil
 }
 
+// longestSearch is how long DeleteBlob may take to find out whether a blob is needed.
+const longestSearch = 30 * time.Second
+
 // DeleteBlob removes a blob from the area, unless a manifest there needs it. It
 // reads all manifests of the area to find out, and pushes of manifests wait
-// meanwhile. Those to other processes do not: who deletes blobs beside them has to
-// know that nobody is pushing what needs them.
+// meanwhile; UNSUPPORTED where there are too many. Those to other processes do not
+// wait, and what they have just stored may not be listed yet: who deletes blobs beside
+// them has to know that nobody is pushing what needs them.
 func (r *Registry) DeleteBlob(ctx context.Context, name oci.Name, d oci.Digest) error {
 	r.removing.Lock()
 	defer r.removing.Unlock()
 	if _, err := r.StatBlob(ctx, name, d); err != nil {
 		return err
 	}
-	user, err := r.userOf(ctx, name.Area, d)
+	searching, stop := context.WithTimeout(ctx, longestSearch)
+	defer stop()
+	user, err := r.userOf(searching, name.Area, d)
+	if searching.Err() != nil && ctx.Err() == nil {
+		return oci.Errorf(oci.Unsupported, "blob %s may be needed: there are too many manifests to find out", d)
+	}
 	if err != nil {
 		return err
 	}
@@ -79,6 +89,9 @@ func (r *Registry) userOf(ctx context.Context, area string, d oci.Digest) (strin
 		}
 		for ref, err := range r.records(ctx, name, "") {
 			if err != nil {
+				return "", err
+			}
+			if err := ctx.Err(); err != nil {
 				return "", err
 			}
 			target, err := r.resolve(ctx, name, ref)

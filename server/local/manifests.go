@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
@@ -258,25 +260,44 @@ func (r *Registry) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Re
 	}
 	r.removing.Lock() // or a tag that is pushed meanwhile could be left without its digest
 	defer r.removing.Unlock()
-	for other, err := range r.records(ctx, name, "") {
-		if err != nil {
-			return err
-		}
-		if other.IsDigest() {
-			continue
-		}
-		t, err := r.resolve(ctx, name, other)
-		if err == nil && t.Digest == ref.Digest {
-			err = r.driver.Delete(ctx, recordName(name, other))
-		}
-		if err != nil && !errors.Is(err, oci.ManifestUnknown) {
-			return err
-		}
+	if err := r.deleteTagsOf(ctx, name, ref.Digest); err != nil {
+		return err
 	}
 	if err := r.driver.Delete(ctx, recordName(name, ref)); err != nil {
 		return err
 	}
 	return r.deleteReferrer(ctx, name, ref.Digest)
+}
+
+// tagsAtOnce is how many tags are looked at at the same time: a store that is far away
+// takes its time for each.
+const tagsAtOnce = 16
+
+// deleteTagsOf deletes all tags that name a manifest.
+func (r *Registry) deleteTagsOf(ctx context.Context, name oci.Name, d oci.Digest) error {
+	tags, ctx := errgroup.WithContext(ctx)
+	tags.SetLimit(tagsAtOnce)
+	for ref, err := range r.records(ctx, name, "") {
+		if err != nil {
+			tags.Go(func() error { return err })
+			break
+		}
+		if !ref.IsDigest() {
+			tags.Go(func() error { return r.deleteTagOf(ctx, name, ref, d) })
+		}
+	}
+	return tags.Wait()
+}
+
+func (r *Registry) deleteTagOf(ctx context.Context, name oci.Name, tag oci.Reference, d oci.Digest) error {
+	t, err := r.resolve(ctx, name, tag)
+	if errors.Is(err, oci.ManifestUnknown) || err == nil && t.Digest != d {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.driver.Delete(ctx, recordName(name, tag))
 }
 
 func (r *Registry) deleteReferrer(ctx context.Context, name oci.Name, d oci.Digest) error {

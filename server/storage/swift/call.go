@@ -46,6 +46,7 @@ type answer struct {
 func (d *Driver) prepare() {
 	const never = 24 * time.Hour
 	d.account.Retries, d.account.ConnectTimeout, d.account.Timeout = 1, never, never
+	d.account.UserAgent = "zuul-registry"
 	if d.account.Transport == nil {
 		d.account.Transport = newTransport(nil)
 	}
