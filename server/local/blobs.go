@@ -39,10 +39,13 @@ func (r *Registry) MountBlob(ctx context.Context, name, from oci.Name, d oci.Dig
 	return r.renewBlob(ctx, name.Area, d)
 }
 
+// young is the age up to which a blob needs no renewal.
+const young = 10 * time.Minute
+
 // renewBlob makes a blob young that a pusher is told exists.
 func (r *Registry) renewBlob(ctx context.Context, area string, d oci.Digest) (oci.Descriptor, error) {
 	info, err := r.driver.Stat(ctx, blobName(area, d))
-	if err == nil {
+	if err == nil && time.Since(info.Modified) > young {
 		err = r.driver.Touch(ctx, blobName(area, d))
 	}
 	if err != nil {

@@ -59,14 +59,22 @@ func (d *Driver) do(ctx context.Context, r request) error {
 }
 
 // call asks Swift until it answers. What is not there is fs.ErrNotExist.
+//
+// A miss is believed when it is said twice: while somebody replaces or renews an
+// object, Swift's object server may look for a file that was there when it listed
+// them, and says 404.
 func (d *Driver) call(ctx context.Context, r request) (answer, error) {
-	begin := time.Now()
+	begin, missed := time.Now(), r.operation == http.MethodDelete
 	for attempt := 0; ; attempt++ {
 		a, err := d.try(ctx, r)
 		if err == nil {
 			return a, nil
 		}
 		err = d.explain(r, err)
+		if errors.Is(err, fs.ErrNotExist) && !missed {
+			missed = true
+			continue
+		}
 		if attempt >= d.retries || !mayPass(r, err) || time.Since(begin) > patience {
 			return a, err
 		}
@@ -125,13 +133,21 @@ func (d *Driver) ask(watch *peer.Watch, r request) (answer, error) {
 	}
 	account, err := d.account.GetStorageUrl(watch.Context())
 	if err != nil {
-		return answer{}, err
+		return answer{}, fmt.Errorf("logging in at %s: %w", withoutPassword(d.account.AuthUrl), err)
 	}
 	response, headers, err := d.account.Call(watch.Context(), account, o)
 	if err != nil {
 		return answer{headers: headers}, err
 	}
 	return answer{headers, &peer.Stream{Watch: watch, Body: response.Body}}, nil
+}
+
+func withoutPassword(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "a URL that is none"
+	}
+	return u.Redacted()
 }
 
 // watched is a body that is being taken.
