@@ -1,4 +1,4 @@
-// Package peer is what it takes to speak to another registry over HTTP: a
+// Package peer is what it takes to speak to another server over HTTP: a
 // connection that ends when nothing is heard, whom to trust, what to log in with,
 // where not to be led, and errors that repeat no secret.
 package peer
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// NewTransport is the HTTP beneath requests to other registries. Connecting may take
+// NewTransport is the HTTP beneath requests to other servers. Connecting may take
 // the timeout, and so may the wait for the header of an answer. Authorities are
 // trusted to sign certificates; nil for the system's.
 func NewTransport(authorities *x509.CertPool, timeout time.Duration) *http.Transport {
