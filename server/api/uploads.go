@@ -119,10 +119,10 @@ func (h *Handler) patchUpload(w http.ResponseWriter, r *http.Request, t target) 
 }
 
 func (h *Handler) putUpload(w http.ResponseWriter, r *http.Request, t target) error {
-	return h.take(r, t, func(u oci.Upload) error {
-		d, err := oci.ParseDigest(r.URL.Query().Get("digest"))
-		if err != nil {
-			return err
+	d, wrong := oci.ParseDigest(r.URL.Query().Get("digest"))
+	err := h.take(r, t, func(u oci.Upload) error {
+		if wrong != nil {
+			return wrong
 		}
 		u.Expect(d.Algorithm())
 		if err := receiveInOrder(w, r, t, u); err != nil {
@@ -134,6 +134,21 @@ func (h *Handler) putUpload(w http.ResponseWriter, r *http.Request, t target) er
 		created(w, t.of(target{kind: blob, digest: d}), d)
 		return nil
 	})
+	if wrong == nil && errors.Is(err, oci.BlobUploadUnknown) && h.isRepeated(r, t, d) {
+		created(w, t.of(target{kind: blob, digest: d}), d)
+		return nil
+	}
+	return err
+}
+
+// isRepeated says that a PUT without content may be one that was carried out already,
+// and of which the answer was lost, as when the process ends.
+func (h *Handler) isRepeated(r *http.Request, t target, d oci.Digest) bool {
+	if r.ContentLength != 0 {
+		return false
+	}
+	_, err := h.Pushes.StatBlob(r.Context(), t.name, d)
+	return err == nil
 }
 
 // take has a turn at the upload. Whatever arrived in it is kept.

@@ -22,6 +22,7 @@ type state struct {
 	Algorithm  oci.Algorithm  `json:"algorithm"`
 	Hash       []byte         `json:"hash"` // marshalled, after the parts
 	Parts      []storage.Part `json:"parts"`
+	Finishing  bool           `json:"finishing,omitempty"` // the parts may be a blob's already
 }
 
 // Some 60,000 parts: 900 GiB of 16 MiB each.
@@ -39,6 +40,7 @@ type upload struct {
 	algorithm oci.Algorithm
 	parts     []storage.Part
 	hash      hash.Hash // of the parts, by the algorithm
+	finishing bool
 }
 
 // StartUpload begins an upload.
@@ -95,7 +97,7 @@ func (u *upload) orUnknown(err error) error {
 
 // become makes the upload what it was.
 func (u *upload) become(s state) error {
-	u.parts, u.algorithm, u.hash = s.Parts, s.Algorithm, s.Algorithm.New()
+	u.parts, u.algorithm, u.hash, u.finishing = s.Parts, s.Algorithm, s.Algorithm.New(), s.Finishing
 	if len(s.Hash) == 0 {
 		return nil
 	}
@@ -105,7 +107,7 @@ func (u *upload) become(s state) error {
 // state is what the upload is.
 func (u *upload) state() (state, error) {
 	marshalled, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
-	return state{u.name.Repository, u.algorithm, marshalled, u.parts}, err
+	return state{u.name.Repository, u.algorithm, marshalled, u.parts, u.finishing}, err
 }
 
 // record keeps a state in the store.
@@ -134,6 +136,9 @@ func (u *upload) Append(ctx context.Context, offset int64, content io.Reader) er
 	if offset != u.Size() {
 		return oci.Errorf(oci.RangeInvalid, "content for offset %d: the upload has %d bytes", offset, u.Size())
 	}
+	if u.finishing {
+		content = nothing{content}
+	}
 	hashed := &tee{content: content, hash: u.hash}
 	failed, fault := u.append(ctx, hashed)
 	switch {
@@ -146,28 +151,42 @@ func (u *upload) Append(ctx context.Context, offset int64, content io.Reader) er
 	return errors.Join(failed, fault, u.goBack(ctx, u.latest()))
 }
 
+// nothing is content that may not be: its upload is being finished.
+type nothing struct{ io.Reader }
+
+func (c nothing) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if n > 0 {
+		return 0, oci.Errorf(oci.BlobUploadInvalid, "the upload is being finished, and takes no more content")
+	}
+	return 0, err
+}
+
 // append stores content part by part, each one while the next arrives. What is
-// stored is recorded when another part has come: a process that ends then costs no
+// stored is recorded as soon as more is to come: a process that ends then costs no
 // more than the parts that are on their way. The error of the last driver.Append is
 // apart from what is known to be the store's.
 func (u *upload) append(ctx context.Context, content *tee) (failed, fault error) {
-	stored, before := storage.Stored(storage.AlreadyStored), (*state)(nil)
+	before := make(chan error, 1) // the fate of the part before
+	before <- nil
 	for {
-		parts, next, failed := u.registry.driver.Append(ctx, segmentsOf(u.name.Area), u.parts, content)
-		another := storage.Size(parts) > u.Size()
+		parts, stored, failed := u.registry.driver.Append(ctx, segmentsOf(u.name.Area), u.parts, content)
+		fault := <-before
 		u.parts = parts
-		fault := stored()
-		if fault == nil && another && before != nil {
-			fault = u.record(ctx, *before)
-		}
 		if fault != nil || failed != nil || content.ended {
-			return failed, errors.Join(fault, next())
+			return failed, errors.Join(fault, stored())
 		}
 		now, err := u.state()
 		if err != nil {
-			return err, next()
+			return err, stored()
 		}
-		stored, before = next, &now
+		go func() {
+			err := stored()
+			if err == nil {
+				err = u.record(ctx, now)
+			}
+			before <- err
+		}()
 	}
 }
 
@@ -241,14 +260,25 @@ func (u *upload) Commit(ctx context.Context, d oci.Digest) (oci.Descriptor, erro
 	return blob, u.finish(ctx, blobName(u.name.Area, d))
 }
 
-// finish makes the parts an object. The state goes first: whoever has it may
-// free the parts, which are the object's then.
+// finish makes the parts an object. From before that on nobody frees them: it may be
+// done though there is an error, or a process that ends, in its midst.
 func (u *upload) finish(ctx context.Context, name string) error {
-	if err := u.drop(ctx); err != nil {
-		return err
+	u.finishing = true
+	if u.recorded != nil {
+		now, err := u.state()
+		if err == nil {
+			err = u.record(ctx, now)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := u.registry.driver.Concat(ctx, name, u.parts); err != nil {
-		return u.lost(ctx, err) // Close keeps the state again
+		u.finishing = !errors.Is(err, fs.ErrNotExist)
+		return u.lost(ctx, err)
+	}
+	if err := u.drop(ctx); err != nil {
+		return err
 	}
 	u.done()
 	return nil
@@ -292,8 +322,10 @@ func (u *upload) Cancel(ctx context.Context) error {
 		}
 	}
 	var faults []error
-	for _, p := range u.parts {
-		faults = append(faults, u.registry.driver.Delete(ctx, p.Name))
+	if !u.finishing {
+		for _, p := range u.parts {
+			faults = append(faults, u.registry.driver.Delete(ctx, p.Name))
+		}
 	}
 	return errors.Join(append(faults, u.drop(ctx))...)
 }

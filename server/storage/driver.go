@@ -36,7 +36,8 @@ type Driver interface {
 	// Concat makes the parts, in order and without copying them, the content
 	// of an object; none make an empty one. They belong to the object then:
 	// to delete one would damage it. A part that is not there, or has become
-	// shorter, is fs.ErrNotExist. The content is durable on return; the name
+	// shorter, is fs.ErrNotExist, and nothing is made; after another error the
+	// object may have been. The content is durable on return; the name
 	// may be so only on return of a durable Put that begins later.
 	Concat(ctx context.Context, name string, parts []Part) error
 	// Delete removes an object and what belongs to it. An absent one is fine.

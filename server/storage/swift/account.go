@@ -3,12 +3,11 @@ package swift
 import (
 	"crypto/tls"
 	"errors"
-	"net/http"
+	"fmt"
 	"net/url"
 	"os"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 	"github.com/ncw/swift/v2"
@@ -56,22 +55,30 @@ func chooseVersion(c *swift.Connection, keystone bool) {
 	case c.AuthVersion != 0:
 	case !keystone:
 		c.AuthVersion = 1
-	case strings.Contains(c.AuthUrl, "/v2"):
-		c.AuthVersion = 2
 	default:
 		c.AuthVersion = 3
-		if u, err := url.Parse(c.AuthUrl); err == nil && path.Base(u.Path) != "v3" {
+		u, err := url.Parse(c.AuthUrl)
+		switch version := path.Base(u.Path); {
+		case err != nil || version == "v3": // a URL that is none will be told
+		case strings.HasPrefix(version, "v2."):
+			c.AuthVersion = 2
+		default:
 			c.AuthUrl = u.JoinPath("v3").String()
 		}
 	}
 }
 
-func accountOfCloud() (*swift.Connection, error) {
+func accountOfCloud() (c *swift.Connection, err error) {
+	defer func() { // the library's parser wants every cloud to have this
+		if recover() != nil {
+			err = fmt.Errorf("cloud %q of clouds.yaml has no auth", os.Getenv("OS_CLOUD"))
+		}
+	}()
 	auth, endpoint, trust, err := clouds.Parse()
 	if err != nil {
 		return nil, err
 	}
-	c := &swift.Connection{
+	c = &swift.Connection{
 		AuthUrl:                     auth.IdentityEndpoint,
 		UserName:                    auth.Username,
 		UserId:                      auth.UserID,
@@ -98,21 +105,4 @@ func accountOfCloud() (*swift.Connection, error) {
 // endpointType is what the library calls it: “public”, and not “publicURL”.
 func endpointType(name string) swift.EndpointType {
 	return swift.EndpointType(strings.TrimSuffix(name, "URL"))
-}
-
-// newTransport is the HTTP beneath requests to Swift and Keystone; trust is nil where
-// there is nothing particular.
-func newTransport(trust *tls.Config) *http.Transport {
-	t := peer.NewTransport(nil, silence)
-	if trust != nil {
-		t.TLSClientConfig = trust
-	}
-	t.TLSClientConfig.MinVersion = tls.VersionTLS12
-	t.MaxIdleConnsPerHost = 64
-	// A part has a connection of its own, and is not sent before Swift wants it, but
-	// to what is in front of a Swift and does not know of that.
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	t.ExpectContinueTimeout = time.Second
-	return t
 }

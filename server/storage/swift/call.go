@@ -30,26 +30,16 @@ const (
 type request struct {
 	operation  string
 	object     string
+	info       bool // about Swift itself
 	parameters url.Values
 	headers    swift.Headers
-	body       io.ReadSeeker
+	body       content
 }
 
 // answer is a good one. The body is of a GET, and the caller's to close.
 type answer struct {
 	headers swift.Headers
 	body    io.ReadCloser
-}
-
-// prepare has the library leave to us what is to be tried again, and when it has
-// taken too long. It renews tokens.
-func (d *Driver) prepare() {
-	const never = 24 * time.Hour
-	d.account.Retries, d.account.ConnectTimeout, d.account.Timeout = 1, never, never
-	d.account.UserAgent = "zuul-registry"
-	if d.account.Transport == nil {
-		d.account.Transport = newTransport(nil)
-	}
 }
 
 // do is call for those who need no more than to know that it was done.
@@ -64,17 +54,21 @@ func (d *Driver) do(ctx context.Context, r request) error {
 // object, Swift's object server may look for a file that was there when it listed
 // them, and says 404.
 func (d *Driver) call(ctx context.Context, r request) (answer, error) {
-	begin, missed := time.Now(), r.operation == http.MethodDelete
+	begin, missed, renewed := time.Now(), r.operation == http.MethodDelete, false
 	for attempt := 0; ; attempt++ {
 		a, err := d.try(ctx, r)
-		if err == nil {
+		switch {
+		case err == nil:
 			return a, nil
-		}
-		err = d.explain(r, err)
-		if errors.Is(err, fs.ErrNotExist) && !missed {
+		case status(err) == http.StatusUnauthorized && !renewed: // the token has ended
+			d.account.UnAuthenticate()
+			renewed = true
+			continue
+		case isMiss(r, err) && !missed:
 			missed = true
 			continue
 		}
+		err = d.explain(r, err)
 		if attempt >= d.retries || !mayPass(r, err) || time.Since(begin) > patience {
 			return a, err
 		}
@@ -121,53 +115,56 @@ func (d *Driver) try(ctx context.Context, r request) (answer, error) {
 }
 
 func (d *Driver) ask(watch *peer.Watch, r request) (answer, error) {
-	o := swift.RequestOpts{
-		Operation: r.operation, Container: d.container, ObjectName: r.object, Parameters: r.parameters, Headers: r.headers,
-		OnReAuth: func() (string, error) { return d.account.StorageUrl, nil },
-	}
-	if r.body != nil {
-		if _, err := r.body.Seek(0, io.SeekStart); err != nil {
-			return answer{}, err
-		}
-		o.Body = watched{r.body, watch}
-	}
 	account, err := d.account.GetStorageUrl(watch.Context())
 	if err != nil {
-		return answer{}, fmt.Errorf("logging in at %s: %w", withoutPassword(d.account.AuthUrl), err)
+		return answer{}, err
 	}
-	response, headers, err := d.account.Call(watch.Context(), account, o)
+	o := swift.RequestOpts{
+		Operation: r.operation, Container: d.container, ObjectName: r.object, Parameters: r.parameters, Headers: r.headers,
+		Retries: -1, OnReAuth: func() (string, error) { return d.account.StorageUrl, nil },
+	}
+	if r.info {
+		account, o.Container = infoURL(account), ""
+	}
+	if r.body != nil {
+		lent := &loan{content: r.body, watch: watch}
+		defer lent.end()
+		o.Body = lent
+	}
+	var body io.ReadCloser
+	response, headers, err := d.account.Call(context.WithValue(watch.Context(), bodyKey{}, &body), account, o)
 	if err != nil {
 		return answer{headers: headers}, err
 	}
-	return answer{headers, &peer.Stream{Watch: watch, Body: response.Body}}, nil
-}
-
-func withoutPassword(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "a URL that is none"
+	if r.operation == http.MethodPut && r.object != "" && response.StatusCode == http.StatusAccepted {
+		return answer{}, errors.Join(errLater, body.Close())
 	}
-	return u.Redacted()
+	return answer{headers, &peer.Stream{Watch: watch, Body: body}}, nil
 }
 
-// watched is a body that is being taken.
-type watched struct {
-	io.ReadSeeker
-	watch *peer.Watch
+// infoURL is beside all accounts: …/v1/AUTH_account has …/info.
+func infoURL(account string) string {
+	u, err := url.Parse(account)
+	if err != nil {
+		return account // which will be told
+	}
+	return u.JoinPath("..", "..", "info").String()
 }
 
-func (w watched) Read(p []byte) (int, error) {
-	w.watch.Again()
-	return w.ReadSeeker.Read(p)
-}
+// errLater is what Swift answers with 202 to a PUT.
+var errLater = &swift.Error{StatusCode: http.StatusConflict, Text: "what is there was stored by a server whose clock is ahead"}
 
 // explain says what was asked for. That a name is not there is no fault; that a
 // place to store is not there, is.
 func (d *Driver) explain(r request, err error) error {
-	if status(err) == http.StatusNotFound && r.object != "" && r.operation != http.MethodPut {
+	if isMiss(r, err) {
 		return &fs.PathError{Op: strings.ToLower(r.operation), Path: r.object, Err: fs.ErrNotExist}
 	}
 	return fmt.Errorf("Swift fails at %s of %s: %w", r.operation, strings.TrimSuffix(d.container+"/"+r.object, "/"), err)
+}
+
+func isMiss(r request, err error) bool {
+	return status(err) == http.StatusNotFound && r.object != "" && r.operation != http.MethodPut
 }
 
 // status is that of Swift's answer; 0 if there was none.
@@ -182,9 +179,9 @@ func status(err error) int {
 func mayPass(r request, err error) bool {
 	switch code := status(err); code {
 	case 0:
-		return !errors.Is(err, fs.ErrNotExist)
-	case http.StatusConflict: // something was stored by a server whose clock is ahead
-		return r.operation == http.MethodDelete
+		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errMoved)
+	case http.StatusConflict: // as errLater
+		return r.operation == http.MethodDelete || r.operation == http.MethodPut
 	case http.StatusRequestTimeout, http.StatusTooManyRequests,
 		http.StatusUnprocessableEntity, // what came was not what was sent, by its MD5
 		swift.RateLimit.StatusCode:

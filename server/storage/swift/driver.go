@@ -87,22 +87,25 @@ func (d *Driver) ensureContainer(ctx context.Context) error {
 // learnLimits asks Swift. One that keeps them to itself has the usual ones.
 func (d *Driver) learnLimits(ctx context.Context) error {
 	d.limits = limits{segments: 1000, page: 10_000}
-	info, err := d.account.QueryInfo(ctx)
-	if err != nil {
+	var info swift.SwiftInfo
+	err := d.decode(ctx, request{operation: http.MethodGet, info: true}, &info)
+	switch status(err) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		d.log.Info("Swift does not tell its limits: the usual ones are assumed", "error", err)
 		return nil
 	}
-	if !info.SupportsSLO() {
-		return errors.New("this Swift has no static large objects (slo): they have to be turned on in its proxy server")
+	if err == nil && !info.SupportsSLO() {
+		err = errors.New("this Swift has no static large objects (slo): they have to be turned on in its proxy server")
 	}
-	setLimit(&d.limits.segments, info["slo"], "max_manifest_segments")
-	setLimit(&d.limits.page, info["swift"], "container_listing_limit")
-	return nil
+	lower(&d.limits.segments, info["slo"], "max_manifest_segments")
+	lower(&d.limits.page, info["swift"], "container_listing_limit")
+	return err
 }
 
-func setLimit(limit *int, section any, name string) {
-	values, _ := section.(map[string]any)
-	if n, ok := values[name].(float64); ok && n >= 2 {
+// lower takes over a limit that is told.
+func lower(limit *int, section any, name string) {
+	told, _ := section.(map[string]any)
+	if n, ok := told[name].(float64); ok && n >= 2 {
 		*limit = min(*limit, int(n))
 	}
 }
@@ -117,6 +120,9 @@ func (d *Driver) Stat(ctx context.Context, name string) (storage.Info, error) {
 }
 
 func (d *Driver) head(ctx context.Context, name string) (swift.Headers, error) {
+	if err := check("stat", name); err != nil {
+		return nil, err
+	}
 	a, err := d.call(ctx, request{operation: http.MethodHead, object: name, headers: newest})
 	return a.headers, err
 }
@@ -147,6 +153,9 @@ func modified(h swift.Headers) (time.Time, error) {
 
 // Touch makes an object young. Swift refuses to where somebody has made it younger.
 func (d *Driver) Touch(ctx context.Context, name string) error {
+	if err := check("touch", name); err != nil {
+		return err
+	}
 	err := d.do(ctx, request{operation: http.MethodPost, object: name})
 	if status(err) == http.StatusConflict {
 		return nil

@@ -98,16 +98,17 @@ func (h *held) release() {
 
 // md5 is what Swift calls the Etag.
 func (h *held) md5() string {
-	sum := md5.New()
-	_, _ = io.Copy(sum, struct{ io.Reader }{h.reader()})
+	sum, rest := md5.New(), h.size
+	for _, chunk := range h.chunks {
+		sum.Write(chunk[:min(chunkSize, rest)])
+		rest -= chunkSize
+	}
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-func (h *held) reader() io.ReadSeeker {
-	return io.NewSectionReader(h, 0, h.size)
-}
+// Size makes held a content, as ReadAt does.
+func (h *held) Size() int64 { return h.size }
 
-// ReadAt makes held an io.ReaderAt.
 func (h *held) ReadAt(p []byte, offset int64) (n int, err error) {
 	for n < len(p) && offset < h.size {
 		first := offset / chunkSize * chunkSize // byte of the chunk

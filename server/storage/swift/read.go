@@ -19,6 +19,9 @@ const small = 64 << 10
 
 // Open opens an object for reading. What breaks off is asked for again from there.
 func (d *Driver) Open(ctx context.Context, name string) (io.ReadSeekCloser, storage.Info, error) {
+	if err := check("open", name); err != nil {
+		return nil, storage.Info{}, err
+	}
 	ctx, leave := context.WithCancel(ctx)
 	r := &reader{driver: d, ctx: ctx, leave: leave, name: name}
 	info, err := r.open()
@@ -29,13 +32,13 @@ func (d *Driver) Open(ctx context.Context, name string) (io.ReadSeekCloser, stor
 	if err == nil {
 		all, err = io.ReadAll(r)
 	}
-	return content{bytes.NewReader(all)}, info, errors.Join(err, r.Close())
+	return inMemory{bytes.NewReader(all)}, info, errors.Join(err, r.Close())
 }
 
-// content is an object that is in memory.
-type content struct{ *bytes.Reader }
+// inMemory is an object that was read at once.
+type inMemory struct{ *bytes.Reader }
 
-func (content) Close() error { return nil }
+func (inMemory) Close() error { return nil }
 
 // reader reads an object as it was when it was opened.
 type reader struct {

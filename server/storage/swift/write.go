@@ -34,13 +34,13 @@ func (d *Driver) Put(ctx context.Context, name string, r io.Reader, _ storage.Du
 		return err
 	}
 	sum := md5.Sum(all)
-	return d.put(ctx, name, bytes.NewReader(all), int64(len(all)), hex.EncodeToString(sum[:]))
+	return d.put(ctx, name, bytes.NewReader(all), hex.EncodeToString(sum[:]))
 }
 
 // put has Swift compare what comes with its MD5.
-func (d *Driver) put(ctx context.Context, name string, body io.ReadSeeker, size int64, sum string) error {
+func (d *Driver) put(ctx context.Context, name string, body content, sum string) error {
 	return d.do(ctx, request{operation: http.MethodPut, object: name, body: body, headers: swift.Headers{
-		"Content-Length": strconv.FormatInt(size, 10), "Content-Type": "application/octet-stream", "Etag": sum,
+		"Content-Length": strconv.FormatInt(body.Size(), 10), "Content-Type": "application/octet-stream", "Etag": sum,
 	}})
 }
 
@@ -56,7 +56,7 @@ func (d *Driver) Append(ctx context.Context, directory string, parts []storage.P
 	go func() {
 		defer h.release()
 		// What has come counts, also when its client has gone.
-		done <- d.put(context.WithoutCancel(ctx), part.Name, h.reader(), h.size, h.md5())
+		done <- d.put(context.WithoutCancel(ctx), part.Name, h, h.md5())
 	}()
 	return append(slices.Clip(parts), part), sync.OnceValue(func() error { return <-done }), err
 }
