@@ -174,3 +174,18 @@ func TestOneServerOnADirectory(t *testing.T) {
 	repo := newRepository(t, first)
 	repo.tag("latest", repo.image("image"))
 }
+
+// Whoever has lost the answer to the last PUT asks again, and is told that the blob is
+// there, unless it is not.
+func TestCommitIsRepeated(t *testing.T) {
+	t.Parallel()
+	repo := newRepository(t, public)
+	b := repo.bulk("layer", 30_000)
+	u := repo.startUpload()
+	u.follow(u.patch().content(b.content).expect(http.StatusAccepted), len(b.content))
+	for range 2 {
+		u.commit(b.digest).expect(http.StatusCreated).has("Docker-Content-Digest", b.digest)
+	}
+	u.commit(repo.text("never pushed").digest).refused("BLOB_UPLOAD_UNKNOWN", http.StatusNotFound)
+	repo.servesBlob(b)
+}
