@@ -26,7 +26,7 @@ type process struct {
 
 // start starts a command as a process that ends within the given time of
 // being told to.
-func start(t *testing.T, dir string, grace time.Duration, command *exec.Cmd) *process {
+func start(t testing.TB, dir string, grace time.Duration, command *exec.Cmd) *process {
 	t.Helper()
 	p := &process{
 		name:  filepath.Base(command.Path),
@@ -57,7 +57,7 @@ func start(t *testing.T, dir string, grace time.Duration, command *exec.Cmd) *pr
 	return p
 }
 
-func (p *process) stop(t *testing.T) {
+func (p *process) stop(t testing.TB) {
 	t.Helper()
 	// The error says that it has ended before: then Wait knows why.
 	_ = p.running.Signal(syscall.SIGTERM)
@@ -74,7 +74,7 @@ func (p *process) stop(t *testing.T) {
 }
 
 // await waits until ready has no error.
-func (p *process) await(t *testing.T, limit time.Duration, ready func() error) {
+func (p *process) await(t testing.TB, limit time.Duration, ready func() error) {
 	t.Helper()
 	if err := await(t.Context(), limit, p.ended, ready); err != nil {
 		t.Fatalf("%s is not ready: %v", p.name, err)

@@ -95,7 +95,7 @@ func outside(preparations []Preparation) (code int, err error) {
 
 // Open is the first thing that a test calls. It skips the test where the
 // namespaces could not be had.
-func Open(t *testing.T) *Bed {
+func Open(t testing.TB) *Bed {
 	t.Helper()
 	if os.Getenv(folder) == "" {
 		Need(t, ip)
@@ -111,7 +111,7 @@ var bed = sync.OnceValue(func() *Bed {
 
 // Folder makes an empty folder. Unlike t.TempDir it is removed only after all
 // that may be mounted in it is gone.
-func (b *Bed) Folder(t *testing.T, name string) string {
+func (b *Bed) Folder(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(b.dir, name+"-")
 	if err != nil {
@@ -122,7 +122,7 @@ func (b *Bed) Folder(t *testing.T, name string) string {
 
 // store makes an empty folder for much, which is removed after the test.
 // Nothing of the tests' own is mounted in it.
-func (b *Bed) store(t *testing.T, name string) string {
+func (b *Bed) store(t testing.TB, name string) string {
 	t.Helper()
 	dir := b.Folder(t, name)
 	t.Cleanup(func() {
