@@ -74,7 +74,11 @@ func accountOfCloud() (c *swift.Connection, err error) {
 			err = fmt.Errorf("cloud %q of clouds.yaml has no auth", os.Getenv("OS_CLOUD"))
 		}
 	}()
-	auth, endpoint, trust, err := clouds.Parse()
+	var options []clouds.ParseOption
+	if authorities := os.Getenv("OS_CACERT"); authorities != "" {
+		options = append(options, clouds.WithCACertPath(authorities))
+	}
+	auth, endpoint, trust, err := clouds.Parse(options...)
 	if err != nil {
 		return nil, err
 	}
