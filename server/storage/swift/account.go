@@ -49,20 +49,18 @@ func AccountFromEnvironment() (*swift.Connection, error) {
 }
 
 // chooseVersion says what the library would else guess from the URL. Keystone's need
-// not have a version in it any more.
+// not have a version in it any more. A URL that is none is told when it is used.
 func chooseVersion(c *swift.Connection, keystone bool) {
+	u, err := url.Parse(c.AuthUrl)
 	switch {
 	case c.AuthVersion != 0:
 	case !keystone:
 		c.AuthVersion = 1
+	case err == nil && strings.HasPrefix(path.Base(u.Path), "v2."):
+		c.AuthVersion = 2
 	default:
 		c.AuthVersion = 3
-		u, err := url.Parse(c.AuthUrl)
-		switch version := path.Base(u.Path); {
-		case err != nil || version == "v3": // a URL that is none will be told
-		case strings.HasPrefix(version, "v2."):
-			c.AuthVersion = 2
-		default:
+		if err == nil && path.Base(u.Path) != "v3" {
 			c.AuthUrl = u.JoinPath("v3").String()
 		}
 	}

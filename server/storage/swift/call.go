@@ -160,7 +160,18 @@ func (d *Driver) explain(r request, err error) error {
 	if isMiss(r, err) {
 		return &fs.PathError{Op: strings.ToLower(r.operation), Path: r.object, Err: fs.ErrNotExist}
 	}
-	return fmt.Errorf("Swift fails at %s of %s: %w", r.operation, strings.TrimSuffix(d.container+"/"+r.object, "/"), err)
+	return fmt.Errorf("Swift fails at %s of %s: %w", r.operation, d.subject(r), err)
+}
+
+// subject is what a request is about.
+func (d *Driver) subject(r request) string {
+	switch {
+	case r.info:
+		return "its /info"
+	case r.object == "":
+		return d.container
+	}
+	return d.container + "/" + r.object
 }
 
 func isMiss(r request, err error) bool {

@@ -49,12 +49,14 @@ func New(t testing.TB) *Swift {
 		t.Fatal(err)
 	}
 	s := &Swift{t: t, touched: map[string]time.Time{}}
+	own := new(http.Transport) // the default one is closed by each server that ends
 	s.forward = &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", target.Host },
+		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", target.Host },
+		Transport: own,
 	}
 	s.front = httptest.NewServer(s)
 	server.URL = s.front.URL + "/v1" // where it sends who has a token
-	t.Cleanup(func() { s.front.Close(); server.Close() })
+	t.Cleanup(func() { s.front.Close(); own.CloseIdleConnections(); server.Close() })
 	return s
 }
 
@@ -76,11 +78,18 @@ func (s *Swift) Forward(w http.ResponseWriter, r *http.Request) {
 	defer s.one.Unlock()
 	asked := r.Clone(r.Context())
 	asked.Header.Del("Range")
-	if r.Method == http.MethodPost {
+	asked.Header.Del("Expect") // a 100 would be taken for the answer
+	switch isManifest := r.URL.Query().Get("multipart-manifest") == "put"; {
+	case r.Method == http.MethodPost:
 		asked.Method = http.MethodHead
+	case r.Method == http.MethodPut && isManifest:
+		if s.refuse(w, asked) {
+			return
+		}
+	case r.Method == http.MethodPut: // or what was large remains so
+		asked.Header.Set("X-Static-Large-Object", "False")
 	}
-	answer := httptest.NewRecorder()
-	s.forward.ServeHTTP(answer, asked)
+	answer := s.ask(asked)
 	switch {
 	case r.Method == http.MethodPut || r.Method == http.MethodDelete:
 		delete(s.touched, r.URL.Path)
@@ -97,6 +106,9 @@ func (s *Swift) send(w http.ResponseWriter, r *http.Request, answer *httptest.Re
 		w.Header().Set("X-Timestamp", fmt.Sprintf("%d.%05d", at.Unix(), at.Nanosecond()/10_000))
 	}
 	first, body := 0, answer.Body.Bytes()
+	if match := r.Header.Get("If-Match"); match != "" && answer.Code == http.StatusOK && strings.Trim(match, `"`) != strings.Trim(w.Header().Get("Etag"), `"`) {
+		body, answer.Code = nil, http.StatusPreconditionFailed
+	}
 	if n, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &first); n == 1 && err == nil && answer.Code == http.StatusOK {
 		body, answer.Code = body[first:], http.StatusPartialContent
 	}

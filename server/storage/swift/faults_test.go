@@ -1,0 +1,372 @@
+package swift_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"opendev.org/zuul/zuul-registry/server/storage"
+	"opendev.org/zuul/zuul-registry/server/storage/storagetest"
+	"opendev.org/zuul/zuul-registry/server/storage/swift"
+	"opendev.org/zuul/zuul-registry/server/storage/swift/pretend"
+)
+
+// operation is what a driver does, and whether it was done.
+type operation struct {
+	name  string
+	meant string // the request that fails
+	named string // how the log and errors name it
+	do    func(ctx context.Context, d *swift.Driver) error
+}
+
+// operations find “d/object”, and “d/large” which has two parts.
+var operations = []operation{
+	{"Stat", "HEAD images/d/object", "HEAD of images/d/object", func(ctx context.Context, d *swift.Driver) error {
+		info, err := d.Stat(ctx, "d/object")
+		if err == nil && info.Size != int64(len("content")) {
+			err = fmt.Errorf("it has %d bytes", info.Size)
+		}
+		return err
+	}},
+	{"Open", "GET images/d/object", "GET of images/d/object", func(ctx context.Context, d *swift.Driver) error {
+		return holds(ctx, d, "d/object", "content")
+	}},
+	{"Put", "PUT images/d/new", "PUT of images/d/new", func(ctx context.Context, d *swift.Driver) error {
+		if err := d.Put(ctx, "d/new", strings.NewReader("new content"), storage.Volatile); err != nil {
+			return err
+		}
+		return holds(ctx, d, "d/new", "new content")
+	}},
+	{"Append", "PUT images/parts/one/", "PUT of images/parts/one/", func(ctx context.Context, d *swift.Driver) error {
+		content := strings.Repeat("a part ", 50_000)
+		parts, err := storagetest.Append(ctx, d, "parts/one", nil, strings.NewReader(content))
+		if err != nil {
+			return err
+		}
+		return holds(ctx, d, parts[0].Name, content)
+	}},
+	{"Concat", "PUT images/d/new", "PUT of images/d/new", func(ctx context.Context, d *swift.Driver) error {
+		parts, err := storagetest.Append(ctx, d, "parts/one", nil, strings.NewReader("new content"))
+		if err := errors.Join(err, d.Concat(ctx, "d/new", parts)); err != nil {
+			return err
+		}
+		return holds(ctx, d, "d/new", "new content")
+	}},
+	{"Concat of nothing", "PUT images/d/new", "PUT of images/d/new", func(ctx context.Context, d *swift.Driver) error {
+		if err := d.Concat(ctx, "d/new", nil); err != nil {
+			return err
+		}
+		return holds(ctx, d, "d/new", "")
+	}},
+	{"Delete", "DELETE images/d/large", "DELETE of images/d/large", deleted},
+	{"Delete, when it looks", "HEAD images/d/large", "HEAD of images/d/large", deleted},
+	{"Delete, of what", "GET images/d/large", "GET of images/d/large", deleted},
+	{"Delete, of a segment", "DELETE images/parts/", "DELETE of images/parts/", deleted},
+	{"List", "GET images", "GET of images", func(ctx context.Context, d *swift.Driver) error {
+		all, err := names(ctx, d, "d", "")
+		if err == nil && !slices.Equal(all, []string{"large", "object"}) {
+			err = fmt.Errorf("it lists %q", all)
+		}
+		return err
+	}},
+	{"Touch", "POST images/d/object", "POST of images/d/object", func(ctx context.Context, d *swift.Driver) error {
+		before, err := d.Stat(ctx, "d/object")
+		if err := errors.Join(err, d.Touch(ctx, "d/object")); err != nil {
+			return err
+		}
+		if after, err := d.Stat(ctx, "d/object"); err != nil || !after.Modified.After(before.Modified) {
+			return fmt.Errorf("%w: it was modified at %v, and then at %v", err, before.Modified, after.Modified)
+		}
+		return nil
+	}},
+}
+
+func deleted(ctx context.Context, d *swift.Driver) error {
+	if err := d.Delete(ctx, "d/large"); err != nil {
+		return err
+	}
+	if all, err := names(ctx, d, "parts", ""); err != nil || len(all) > 0 {
+		return fmt.Errorf("%w: the store has %q", err, all)
+	}
+	if _, err := d.Stat(ctx, "d/large"); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("a deleted object: %w", err)
+	}
+	return nil
+}
+
+// prepared opens a driver, with what operations find.
+func prepared(t *testing.T, s *pretend.Swift, n int) *swift.Driver {
+	t.Helper()
+	d := open(t, s, func(o *swift.Options) { unkept(o); o.Retries = n })
+	put(t, d, "d/object", "content")
+	link(t, d, "d/large", "first,", "second")
+	s.Asked()
+	return d
+}
+
+func TestFaultsThatPass(t *testing.T) {
+	t.Parallel()
+	faults := map[string]fault{
+		"503": fails(503), "500": fails(500), "408": fails(408), "498": fails(498), "429": fails(429, "Retry-After", "0"),
+		"cut": cut, "lost": lost,
+	}
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			var all sync.WaitGroup // which wait at the same time
+			for name, f := range faults {
+				s := pretend.New(t)
+				d := prepared(t, s, 2)
+				meet(s, op.meant, 1, f)
+				all.Go(func() {
+					if err := op.do(t.Context(), d); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+					if log := s.Log(); again(s) != 1 || !strings.Contains(log, op.named) {
+						t.Errorf("%s: the log is %q, want one fault of %s", name, log, op.named)
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+}
+
+// Of two servers of Swift's that do not agree about the time, one may refuse what the
+// other has done later, or take it and drop it: 202. To have been touched later is
+// fine.
+func TestClocksThatDiffer(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		method, _, _ := strings.Cut(op.meant, " ")
+		status, want := map[string]int{"PUT": 202, "DELETE": 409, "POST": 409}[method], 1
+		switch method {
+		case "GET", "HEAD":
+			continue
+		case "POST":
+			want = 0
+			op.do = func(ctx context.Context, d *swift.Driver) error { return d.Touch(ctx, "d/object") }
+		}
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := prepared(t, s, 1)
+			meet(s, op.meant, 1, fails(status))
+			if err := op.do(t.Context(), d); err != nil {
+				t.Error(err)
+			}
+			if again(s) != want {
+				t.Errorf("the log is %q, want %d faults", s.Log(), want)
+			}
+		})
+	}
+}
+
+// What Swift refuses it is not asked for again.
+func TestFaultsThatStay(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		for _, status := range []int{400, 403, 405, 411, 412, 413, 416} {
+			if status == 400 && op.name == "Concat" {
+				continue // may be of a part, see TestConcatLooksForPartsThatAreGone
+			}
+			t.Run(fmt.Sprint(op.name, "/", status), func(t *testing.T) {
+				t.Parallel()
+				s := pretend.New(t)
+				d := prepared(t, s, 2)
+				meet(s, op.meant, 1, fails(status))
+				err := op.do(t.Context(), d)
+				if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), op.named) || !strings.Contains(err.Error(), fmt.Sprint(status)) {
+					t.Errorf("%v, want %d at %s", err, status, op.named)
+				}
+				if again(s) != 0 {
+					t.Errorf("the log is %q", s.Log())
+				}
+			})
+		}
+	}
+}
+
+func TestRetriesEnd(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := prepared(t, s, 1)
+			meet(s, op.meant, always, fails(503))
+			if err := op.do(t.Context(), d); err == nil || !strings.Contains(err.Error(), op.named) || !strings.Contains(err.Error(), "503") {
+				t.Errorf("%v, want 503 at %s", err, op.named)
+			}
+			got, want := count(s.Asked(), op.meant), 2
+			if op.name == "Delete, of a segment" {
+				want = 2 * 2 // of each of two
+			}
+			if got != want {
+				t.Errorf("Swift was asked %d times, want %d", got, want)
+			}
+		})
+	}
+	for _, n := range []int{0, 2} {
+		t.Run(fmt.Sprint(n, " retries"), func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := prepared(t, s, n)
+			for name, f := range map[string]fault{"503": fails(503), "cut": cut} {
+				meet(s, "PUT images/object", always, f)
+				if err := d.Put(t.Context(), "object", strings.NewReader("x"), storage.Durable); err == nil {
+					t.Errorf("%s: no error", name)
+				}
+				if got := count(s.Asked(), "PUT images/object"); got != n+1 {
+					t.Errorf("%s: Swift was asked %d times, want %d", name, got, n+1)
+				}
+			}
+		})
+	}
+}
+
+// An object that is not there is fs.ErrNotExist, when Swift has said so twice. Where
+// something should be stored or listed, 404 says that the container has gone.
+func TestWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := prepared(t, s, 2)
+			meet(s, op.meant, always, fails(404))
+			want := 0
+			switch err := op.do(t.Context(), d); op.name {
+			case "Stat", "Open", "Touch":
+				if want = 2; !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "d/object") {
+					t.Errorf("%v, want fs.ErrNotExist of d/object", err)
+				}
+			case "Put", "Append", "Concat", "Concat of nothing", "List":
+				if want = 1; err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), op.named) {
+					t.Errorf("%v, want a fault at %s", err, op.named)
+				}
+			}
+			if got := count(s.Asked(), op.meant); want > 0 && got != want {
+				t.Errorf("Swift was asked %d times, want %d", got, want)
+			}
+			if again(s) != 0 {
+				t.Errorf("the log is %q", s.Log())
+			}
+		})
+	}
+}
+
+// While an object is replaced, Swift may miss it.
+func TestOneMissIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		switch op.name {
+		case "Put", "Append", "Concat", "Concat of nothing", "List":
+			continue
+		}
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := prepared(t, s, 0)
+			meet(s, op.meant, 1, fails(404))
+			err := op.do(t.Context(), d)
+			// What is deleted need not have been there.
+			if strings.HasPrefix(op.meant, "DELETE ") == (err == nil) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A PUT would become a GET, and the token go to whomever.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	var strangers atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strangers.Add(1) }))
+	t.Cleanup(elsewhere.Close)
+	for _, op := range operations {
+		for _, status := range []int{301, 307} {
+			t.Run(fmt.Sprint(op.name, "/", status), func(t *testing.T) {
+				t.Parallel()
+				s := pretend.New(t)
+				d := prepared(t, s, 2)
+				meet(s, op.meant, always, fails(status, "Location", elsewhere.URL))
+				if err := op.do(t.Context(), d); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), op.named) {
+					t.Errorf("%v, want a fault at %s", err, op.named)
+				}
+				if again(s) != 0 {
+					t.Errorf("the log is %q", s.Log())
+				}
+			})
+		}
+	}
+	t.Cleanup(func() {
+		if n := strangers.Load(); n != 0 {
+			t.Errorf("somebody else was asked %d times", n)
+		}
+	})
+}
+
+// What is no name is not asked for: it might be the container itself.
+func TestWhatIsNoName(t *testing.T) {
+	t.Parallel()
+	s := pretend.New(t)
+	d := s.Open()
+	s.Asked()
+	for _, name := range []string{"", "/d", "d/", "d//object", "../images", "d/../object"} {
+		_, stat := d.Stat(t.Context(), name)
+		_, _, open := d.Open(t.Context(), name)
+		for what, err := range map[string]error{
+			"Stat": stat, "Open": open, "Delete": d.Delete(t.Context(), name), "Touch": d.Touch(t.Context(), name),
+			"Put": d.Put(t.Context(), name, strings.NewReader(""), storage.Durable), "Concat": d.Concat(t.Context(), name, nil),
+		} {
+			if !errors.Is(err, fs.ErrInvalid) {
+				t.Errorf("%s of %q: %v, want fs.ErrInvalid", what, name, err)
+			}
+		}
+	}
+	if asked := s.Asked(); len(asked) != 0 {
+		t.Errorf("Swift was asked %q", asked)
+	}
+}
+
+// Swift may fail in the midst of a body, which is then still being sent.
+func TestFaultsAmidABody(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{401, 503, 403} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := open(t, s, func(o *swift.Options) { o.Connections, o.PartSize, o.Retries = 1, 2*mebibyte, 1 })
+			content := random(5 * mebibyte)
+			var puts atomic.Int64
+			s.Between(func(w http.ResponseWriter, r *http.Request) bool {
+				if !is(called(r), "PUT images/parts/") || puts.Add(1) != 2 {
+					return false
+				}
+				_, _ = io.CopyN(io.Discard, r.Body, mebibyte/2)
+				fails(status)(s, w, r)
+				return true
+			})
+			parts, err := storagetest.Append(t.Context(), d, "parts", nil, strings.NewReader(content))
+			if status == 403 { // the memory is for others now
+				if err == nil || !strings.Contains(err.Error(), "403") {
+					t.Errorf("%v, want 403", err)
+				}
+				parts, err = storagetest.Append(t.Context(), d, "parts", nil, strings.NewReader(content))
+			}
+			if err := errors.Join(err, d.Concat(t.Context(), "object", parts), holds(t.Context(), d, "object", content)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

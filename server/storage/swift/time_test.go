@@ -1,0 +1,464 @@
+package swift_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ncw "github.com/ncw/swift/v2"
+
+	"opendev.org/zuul/zuul-registry/server/storage"
+	"opendev.org/zuul/zuul-registry/server/storage/storagetest"
+	"opendev.org/zuul/zuul-registry/server/storage/swift"
+)
+
+// These tests are in a time of their own, and so without a network.
+
+// there is a Swift that answers as it is told to.
+type there struct {
+	answer func(r *http.Request) (*http.Response, error) // about the object
+
+	mu    sync.Mutex
+	asked []time.Time // about the object
+	log   bytes.Buffer
+}
+
+func (s *there) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch {
+	case r.URL.Path == "/auth":
+		return says(200, "", "X-Storage-Url", "http://swift/v1/AUTH_a", "X-Auth-Token", "token"), nil
+	case r.URL.Path == "/info":
+		return says(200, `{"slo": {}}`), nil
+	case r.URL.Path == "/v1/AUTH_a/images" && r.Method == http.MethodHead:
+		return says(204, ""), nil
+	}
+	s.mu.Lock()
+	s.asked = append(s.asked, time.Now())
+	s.mu.Unlock()
+	return s.answer(r)
+}
+
+// says is an answer.
+func says(status int, body string, headers ...string) *http.Response {
+	h := http.Header{"Content-Length": {fmt.Sprint(len(body))}}
+	for i := 0; i < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	return &http.Response{StatusCode: status, Status: fmt.Sprint(status), Header: h, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// hangs until the request is given up.
+func hangs(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// takes a body whole.
+func takes(r *http.Request) (*http.Response, error) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return nil, err
+	}
+	return says(201, ""), nil
+}
+
+func (s *there) open(t *testing.T, change func(*swift.Options)) *swift.Driver {
+	t.Helper()
+	o := swift.Options{
+		Account:   &ncw.Connection{AuthUrl: "http://swift/auth", AuthVersion: 1, UserName: "a", ApiKey: "key", Transport: s},
+		Container: "images", PartSize: mebibyte, Connections: 1, Retries: 2, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
+	}
+	change(&o)
+	d, err := swift.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// waits is the time between what Swift was asked.
+func (s *there) waits() (all []time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := 1; i < len(s.asked); i++ {
+		all = append(all, s.asked[i].Sub(s.asked[i-1]))
+	}
+	return all
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	const least, most = 50 * time.Millisecond, 100 * time.Millisecond
+	for value, want := range map[string][2]time.Duration{
+		"1": {time.Second, time.Second}, "4": {4 * time.Second, 4 * time.Second}, "3600": {5 * time.Second, 5 * time.Second},
+		"0": {least, most}, "-1": {least, most}, "soon": {least, most}, "": {least, most},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &there{}
+			s.answer = func(*http.Request) (*http.Response, error) {
+				if len(s.asked) > 1 {
+					return says(202, ""), nil
+				}
+				return says(429, "", "Retry-After", value), nil
+			}
+			if err := s.open(t, retries(1)).Touch(t.Context(), "object"); err != nil {
+				t.Error(err)
+			}
+			if waits := s.waits(); len(waits) != 1 || waits[0] < want[0] || waits[0] > want[1] {
+				t.Errorf("after %q it waits %v, want %v", value, waits, want)
+			}
+		})
+	}
+}
+
+// Pauses grow, to an end.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &there{answer: func(*http.Request) (*http.Response, error) { return says(503, ""), nil }}
+		d := s.open(t, retries(1000))
+		begin := time.Now()
+		if err := d.Touch(t.Context(), "object"); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("%v, want 503", err)
+		}
+		for i, wait := range s.waits() {
+			most := min(100*time.Millisecond<<min(i, 10), 5*time.Second)
+			if wait < most/2 || wait > most {
+				t.Errorf("the pause %d is %v, want %v to %v", i, wait, most/2, most)
+			}
+		}
+		if took := time.Since(begin); took < time.Minute || took > 66*time.Second {
+			t.Errorf("it gives up after %v, want a minute", took)
+		}
+	})
+}
+
+// Who has gone does not wait.
+func TestNobodyWaitsForWhoHasGone(t *testing.T) {
+	t.Parallel()
+	for name, do := range map[string]func(ctx context.Context, d *swift.Driver) error{
+		"Touch": func(ctx context.Context, d *swift.Driver) error { return d.Touch(ctx, "object") },
+		"List": func(ctx context.Context, d *swift.Driver) error {
+			_, err := names(ctx, d, "d", "")
+			return err
+		},
+		"Open": func(ctx context.Context, d *swift.Driver) error {
+			_, err := read(ctx, d, "object")
+			return err
+		},
+		"Concat": func(ctx context.Context, d *swift.Driver) error { return d.Concat(ctx, "object", many(1)) },
+	} {
+		for what, answer := range map[string]func(*http.Request) (*http.Response, error){
+			"a pause":      func(*http.Request) (*http.Response, error) { return says(503, "", "Retry-After", "5"), nil },
+			"an answer":    hangs,
+			"a body":       func(r *http.Request) (*http.Response, error) { return trickle(r, time.Hour, "[", "]"), nil },
+			"a bad answer": func(*http.Request) (*http.Response, error) { return says(200, `[{"`), nil },
+		} {
+			if (name == "Touch" || name == "Concat") && (what == "a body" || what == "a bad answer") {
+				continue // which have none
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s := &there{answer: answer}
+				d := s.open(t, retries(1000))
+				ctx, leave := context.WithCancel(t.Context())
+				time.AfterFunc(time.Millisecond, leave)
+				begin := time.Now()
+				if err := do(ctx, d); err == nil {
+					t.Errorf("%s that waits for %s: no error", name, what)
+				}
+				if took := time.Since(begin); took > time.Millisecond {
+					t.Errorf("%s that waits for %s goes on for %v", name, what, took)
+				}
+			})
+		}
+	}
+}
+
+// trickle is a good answer of which each piece takes a while.
+func trickle(r *http.Request, pause time.Duration, pieces ...string) *http.Response {
+	body, more := io.Pipe()
+	go func() {
+		for _, piece := range pieces {
+			select {
+			case <-time.After(pause):
+			case <-r.Context().Done():
+				_ = more.CloseWithError(r.Context().Err())
+				return
+			}
+			if _, err := io.WriteString(more, piece); err != nil {
+				return
+			}
+		}
+		_ = more.Close()
+	}()
+	whole := strings.Join(pieces, "")
+	answer := says(200, whole, "Etag", "e", "X-Timestamp", "1700000000.00000")
+	answer.Body = body
+	return answer
+}
+
+// An attempt has failed when nothing is heard of it.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	for name, do := range map[string]func(ctx context.Context, d *swift.Driver) error{
+		"Stat": func(ctx context.Context, d *swift.Driver) error {
+			_, err := d.Stat(ctx, "object")
+			return err
+		},
+		"Append": func(ctx context.Context, d *swift.Driver) error {
+			_, err := storagetest.Append(ctx, d, "parts", nil, strings.NewReader("content"))
+			return err
+		},
+		"Open": func(ctx context.Context, d *swift.Driver) error { return holds(ctx, d, "object", "content") },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &there{}
+			s.answer = func(r *http.Request) (*http.Response, error) {
+				switch {
+				case len(s.asked) == 1:
+					return hangs(r)
+				case r.Method == http.MethodPut:
+					return takes(r)
+				}
+				return says(200, "content", "Etag", "e", "X-Timestamp", "1700000000.00000"), nil
+			}
+			d := s.open(t, retries(1))
+			begin := time.Now()
+			if err := do(t.Context(), d); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if took := time.Since(begin); took < 30*time.Second || took > 31*time.Second {
+				t.Errorf("%s takes %v, want half a minute", name, took)
+			}
+			if log := s.log.String(); !strings.Contains(log, "no answer in time") || strings.Count(log, "asked again") != 1 {
+				t.Errorf("%s: the log is %q", name, log)
+			}
+		})
+	}
+}
+
+// A body that falls silent is asked for again from there.
+func TestSilenceAmidABody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		content, from := random(100_000), ""
+		s := &there{}
+		s.answer = func(r *http.Request) (*http.Response, error) {
+			if len(s.asked) > 1 {
+				from = r.Header.Get("Range")
+				return says(206, content[10:], "Etag", "e"), nil
+			}
+			a := trickle(r, time.Second, content[:10])
+			a.Header.Set("Content-Length", fmt.Sprint(len(content)))
+			a.Body = struct {
+				io.Reader
+				io.Closer
+			}{io.MultiReader(io.LimitReader(a.Body, 10), silent{r.Context()}), a.Body}
+			return a, nil
+		}
+		if err := holds(t.Context(), s.open(t, retries(1)), "object", content); err != nil {
+			t.Error(err)
+		}
+		if waits := s.waits(); len(waits) != 1 || waits[0] < 31*time.Second || waits[0] > 32*time.Second || from != "bytes=10-" {
+			t.Errorf("after %v it asked for %q", waits, from)
+		}
+	})
+}
+
+// silent gives nothing until it is given up.
+type silent struct{ ctx context.Context }
+
+func (s silent) Read([]byte) (int, error) {
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
+
+// What is slow is not silent.
+func TestSlowIsFine(t *testing.T) {
+	t.Parallel()
+	const pause = 29 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		s := &there{answer: func(r *http.Request) (*http.Response, error) { return trickle(r, pause, "sl", "ow", "ly"), nil }}
+		if err := holds(t.Context(), s.open(t, retries(0)), "object", "slowly"); err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := &there{answer: func(r *http.Request) (*http.Response, error) {
+			for range 3 {
+				if _, err := io.CopyN(io.Discard, r.Body, mebibyte/4); err != nil {
+					return nil, err
+				}
+				time.Sleep(pause)
+			}
+			return takes(r)
+		}}
+		if _, err := storagetest.Append(t.Context(), s.open(t, retries(0)), "parts", nil, strings.NewReader(random(mebibyte))); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A reader who takes his time is not Swift's fault.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		content := random(100_000)
+		s := &there{answer: func(r *http.Request) (*http.Response, error) {
+			a := says(200, content, "Etag", "e", "X-Timestamp", "1700000000.00000")
+			a.Body = lasting{r.Context(), a.Body}
+			return a, nil
+		}}
+		f, _, err := s.open(t, retries(0)).Open(t.Context(), "object")
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := make([]byte, 50_000)
+		if _, err := io.ReadFull(f, head); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour)
+		if rest, err := io.ReadAll(f); err != nil || string(head)+string(rest) != content || len(s.asked) != 1 {
+			t.Errorf("%d bytes, %v, after %d requests", len(rest), err, len(s.asked))
+		}
+		_ = f.Close()
+	})
+}
+
+// lasting can be read as long as its request has not ended.
+type lasting struct {
+	ctx context.Context
+	io.ReadCloser
+}
+
+func (l lasting) Read(p []byte) (int, error) {
+	if err := l.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return l.ReadCloser.Read(p)
+}
+
+// A client who takes his time holds no request of Swift's.
+func TestSlowContent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &there{answer: takes}
+		d := s.open(t, retries(0))
+		content, more := io.Pipe()
+		go func() {
+			for range 3 {
+				_, _ = io.WriteString(more, "content")
+				time.Sleep(time.Hour)
+			}
+			_ = more.Close()
+		}()
+		if parts, err := storagetest.Append(t.Context(), d, "parts", nil, content); err != nil || storage.Size(parts) != 21 {
+			t.Errorf("parts %v, %v", parts, err)
+		}
+	})
+}
+
+// Where there is memory for one part, the next waits until it is stored.
+func TestMemoryIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		s := &there{answer: func(r *http.Request) (*http.Response, error) {
+			<-gate
+			return takes(r)
+		}}
+		d := s.open(t, retries(0))
+		content := strings.NewReader(random(2 * mebibyte))
+		parts, first, err := d.Append(t.Context(), "parts", nil, content)
+		if err != nil || len(parts) != 1 {
+			t.Fatal(parts, err)
+		}
+		var second storage.Stored
+		go func() {
+			if parts, second, err = d.Append(t.Context(), "parts", parts, content); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		if content.Len() != mebibyte {
+			t.Errorf("%d bytes are left, want that the next part is not taken while there is no memory", content.Len())
+		}
+		gate <- struct{}{}
+		if err := first(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if len(parts) != 2 || content.Len() != 0 {
+			t.Fatalf("there are %d parts, and %d bytes left", len(parts), content.Len())
+		}
+		gate <- struct{}{}
+		if err := second(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Who goes while he waits for memory has given nothing, and holds up nobody.
+func TestWhoWaitsForMemoryGoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		s := &there{answer: func(r *http.Request) (*http.Response, error) {
+			<-gate
+			return takes(r)
+		}}
+		d := s.open(t, retries(0))
+		first, stored, err := d.Append(t.Context(), "parts", nil, strings.NewReader("first"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, leave)
+		parts, nothing, err := d.Append(ctx, "parts", first, strings.NewReader("second"))
+		if fault := nothing(); !errors.Is(err, context.Canceled) || fault != nil || len(parts) != 1 {
+			t.Errorf("parts %v, %v, stored %v; want the first, and that he has gone", parts, err, fault)
+		}
+		close(gate)
+		if err := stored(); err != nil {
+			t.Error(err)
+		}
+		if _, err := storagetest.Append(t.Context(), d, "parts", first, strings.NewReader("third")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Close finds the Read where it waits.
+func TestCloseBesideARead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &there{answer: func(r *http.Request) (*http.Response, error) {
+			a := trickle(r, time.Hour, "never")
+			a.Header.Set("Content-Length", "100000")
+			return a, nil
+		}}
+		f, _, err := s.open(t, retries(1000)).Open(t.Context(), "object")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read error
+		go func() { _, read = f.Read(make([]byte, 10)) }()
+		synctest.Wait()
+		begin := time.Now()
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if read == nil || read == io.EOF || time.Since(begin) != 0 {
+			t.Errorf("the Read ended with %v, after %v", read, time.Since(begin))
+		}
+	})
+}
