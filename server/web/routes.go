@@ -28,10 +28,13 @@ const (
 // Healthy answers that the process is there.
 func Healthy(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") }
 
+// longestProbe is what those who probe, every second or so, mostly wait for an answer.
+const longestProbe = 2500 * time.Millisecond
+
 // Ready answers whether the registry can do its work, which probe tries.
 func Ready(log *slog.Logger, probe func(context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(r.Context(), longestProbe)
 		defer cancel()
 		if err := probe(ctx); err != nil {
 			log.ErrorContext(ctx, "not ready", "error", err)
