@@ -17,8 +17,10 @@ func (p *program) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	secretIsSet := c.Secret != ""
 	generated := generate(&c)
+	if c.Storage == config.Swift && generated != (secrets{}) {
+		log.Warn("replicas have to share ZUUL_REGISTRY_PASSWORD and ZUUL_REGISTRY_SECRET: what is not set is made anew by each")
+	}
 	listeners, err := listen(c)
 	defer func() { err = errors.Join(err, closeAll(listeners)) }()
 	if err != nil {
@@ -29,9 +31,6 @@ func (p *program) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.close()) }()
-	if c.Storage == config.Swift && !secretIsSet {
-		log.Warn("other replicas do not accept the tokens of this one: ZUUL_REGISTRY_SECRET is not set")
-	}
 	assembled, err := assemble(c, log, store)
 	if err != nil {
 		return err
@@ -41,7 +40,7 @@ func (p *program) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := p.welcome(c, listeners, generated); err != nil {
+	if err := p.welcome(c, listeners, generated.password); err != nil {
 		return err
 	}
 	handlers := []http.Handler{assembled.handler, assembled.pushes}
@@ -81,17 +80,18 @@ func closeAll(listeners []net.Listener) error {
 	return errs
 }
 
-// generate makes the secrets that were not given, and says whether the password
-// is one of them.
-func generate(c *config.Config) bool {
-	if c.Secret == "" {
+// secrets says which of them were made.
+type secrets struct{ password, token bool }
+
+// generate makes the secrets that were not given.
+func generate(c *config.Config) (made secrets) {
+	if made.token = c.Secret == ""; made.token {
 		c.Secret = config.Secret(rand.Text() + rand.Text())
 	}
-	if c.Password != "" {
-		return false
+	if made.password = c.Password == ""; made.password {
+		c.Password = config.Secret(rand.Text())
 	}
-	c.Password = config.Secret(rand.Text())
-	return true
+	return made
 }
 
 // welcome tells a person how to begin. It does not pass through the log, which

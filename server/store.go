@@ -21,7 +21,10 @@ type store struct {
 // openStore opens the store to serve from it.
 func openStore(ctx context.Context, c config.Config, log *slog.Logger) (store, error) {
 	if c.Storage == config.Swift {
-		return openSwift(ctx, c, log)
+		return openSwift(ctx, c, log, swift.New)
+	}
+	if c.SwiftContainer != "" {
+		return store{}, wrong("SWIFT_CONTAINER", c.SwiftContainer, errors.New("but ZUUL_REGISTRY_STORAGE is not swift"))
 	}
 	d, err := filesystem.New(filesystem.Options{Root: c.StorageRoot, Sync: c.StorageSync})
 	if err != nil {
@@ -33,23 +36,28 @@ func openStore(ctx context.Context, c config.Config, log *slog.Logger) (store, e
 // attachStore opens a store that is there, beside those who serve from it.
 func attachStore(ctx context.Context, c config.Config, log *slog.Logger) (store, error) {
 	if c.Storage == config.Swift {
-		return openSwift(ctx, c, log)
+		return openSwift(ctx, c, log, swift.Attach)
 	}
 	d, err := filesystem.Attach(c.StorageRoot)
-	return store{d, c.StorageRoot, nil}, err
+	return store{d, c.StorageRoot, nothing}, err
 }
 
-func openSwift(ctx context.Context, c config.Config, log *slog.Logger) (store, error) {
+func openSwift(
+	ctx context.Context, c config.Config, log *slog.Logger, open func(context.Context, swift.Options) (*swift.Driver, error),
+) (store, error) {
 	if c.SwiftContainer == "" {
-		return store{}, wrong("SWIFT_CONTAINER", "", errors.New("the swift storage needs the name of a container"))
+		return store{}, usageError{config.Fault{Variable: config.Prefix + "SWIFT_CONTAINER", Problem: "is not set, and the swift storage needs it"}}
 	}
 	account, err := swift.AccountFromEnvironment()
 	if err != nil {
-		return store{}, wrong("STORAGE", c.Storage, err)
+		return store{}, usageError{err}
 	}
-	d, err := swift.New(ctx, swift.Options{
+	d, err := open(ctx, swift.Options{
 		Account: account, Container: c.SwiftContainer, PartSize: c.SwiftPartSize,
 		Connections: c.SwiftConnections, Retries: c.SwiftRetries, Log: log,
 	})
-	return store{d, c.SwiftContainer, func() error { return nil }}, err
+	return store{d, c.SwiftContainer, nothing}, err
 }
+
+// nothing is to be closed.
+func nothing() error { return nil }

@@ -119,36 +119,29 @@ func (h *Handler) patchUpload(w http.ResponseWriter, r *http.Request, t target) 
 }
 
 func (h *Handler) putUpload(w http.ResponseWriter, r *http.Request, t target) error {
-	d, wrong := oci.ParseDigest(r.URL.Query().Get("digest"))
-	err := h.take(r, t, func(u oci.Upload) error {
-		if wrong != nil {
-			return wrong
-		}
+	d, err := oci.ParseDigest(r.URL.Query().Get("digest"))
+	if err != nil {
+		return err
+	}
+	err = h.take(r, t, func(u oci.Upload) error {
 		u.Expect(d.Algorithm())
 		if err := receiveInOrder(w, r, t, u); err != nil {
 			return err
 		}
-		if _, err := u.Commit(r.Context(), d); err != nil {
-			return err
-		}
-		created(w, t.of(target{kind: blob, digest: d}), d)
-		return nil
+		_, err := u.Commit(r.Context(), d)
+		return err
 	})
-	if wrong == nil && errors.Is(err, oci.BlobUploadUnknown) && h.isRepeated(r, t, d) {
+	if errors.Is(err, oci.BlobUploadUnknown) && r.ContentLength == 0 {
+		// It may be the second of two, of which the first was carried out, and its
+		// answer lost with the process that gave it.
+		if _, unknown := h.Pushes.MountBlob(r.Context(), t.name, oci.Name{}, d); unknown == nil {
+			err = nil
+		}
+	}
+	if err == nil {
 		created(w, t.of(target{kind: blob, digest: d}), d)
-		return nil
 	}
 	return err
-}
-
-// isRepeated says that a PUT without content may be one that was carried out already,
-// and of which the answer was lost, as when the process ends.
-func (h *Handler) isRepeated(r *http.Request, t target, d oci.Digest) bool {
-	if r.ContentLength != 0 {
-		return false
-	}
-	_, err := h.Pushes.StatBlob(r.Context(), t.name, d)
-	return err == nil
 }
 
 // take has a turn at the upload. Whatever arrived in it is kept.

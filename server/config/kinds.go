@@ -149,7 +149,7 @@ func showDuration(span time.Duration) string {
 
 // parseContainer accepts what Swift does.
 func parseContainer(text string) (string, error) {
-	if len(text) > 256 || strings.Contains(text, "/") || strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) {
+	if len(text) > 256 || text == "." || text == ".." || strings.Contains(text, "/") || strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) {
 		return "", errNotAllowed
 	}
 	return text, nil

@@ -113,3 +113,58 @@ func TestABlobOutlivesItsUpload(t *testing.T) {
 		})
 	}
 }
+
+// Two replicas may have the same upload in hand, as when a proxy repeats a request. When
+// one has made it a blob, nothing that the other does about the upload is of effect.
+func TestTwoReplicasHaveOneUpload(t *testing.T) {
+	for what, second := range map[string]func(t *testing.T, u oci.Upload) error{
+		"both finish it": func(t *testing.T, u oci.Upload) error {
+			_, err := u.Commit(t.Context(), oci.SHA256.Sum(content))
+			return err
+		},
+		"one cancels it": func(t *testing.T, u oci.Upload) error { return u.Cancel(t.Context()) },
+		"one goes on with it": func(t *testing.T, u oci.Upload) error {
+			if err := u.Append(t.Context(), u.Size(), strings.NewReader("more")); err != nil {
+				return err
+			}
+			if err := u.Close(t.Context()); !errors.Is(err, oci.BlobUploadUnknown) {
+				t.Errorf("Close: %v, want BLOB_UPLOAD_UNKNOWN", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			store, name := pretend.New(t), app(t)
+			one, two := local.New(store.Open()), local.New(store.Open())
+			u, err := one.StartUpload(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(u.Append(t.Context(), 0, bytes.NewReader(content)), u.Close(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			first, late := resume(t, one, u.ID()), resume(t, two, u.ID())
+			commit(t, one, name, first)
+			if err := second(t, late); err != nil {
+				t.Error(err)
+			}
+			if _, err := two.ResumeUpload(t.Context(), name, u.ID()); !errors.Is(err, oci.BlobUploadUnknown) {
+				t.Errorf("the upload afterwards: %v, want BLOB_UPLOAD_UNKNOWN", err)
+			}
+			isWhole(t, one)
+		})
+	}
+}
+
+// The same in the moment in which the blob is there and the upload is not yet gone.
+func TestACommitBesideAnUnfinishedOne(t *testing.T) {
+	store, u := cutCommit(t, cutOff["before the upload is gone"])
+	two := local.New(store.Open())
+	late := resume(t, two, u.ID())
+	for _, err := range []error{u.Close(t.Context()), late.Cancel(t.Context())} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	isWhole(t, two)
+}

@@ -40,7 +40,7 @@ func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[oci
 }
 
 // namespaces are the areas that are one, in the order of the names in them:
-// "a-b/c" comes before "a/b".
+// "a-b/c" comes before "a/b", as it does in lists.
 func (r *Registry) namespaces(ctx context.Context) ([]string, error) {
 	var all []string
 	for area, err := range r.areas(ctx) {
@@ -51,7 +51,6 @@ func (r *Registry) namespaces(ctx context.Context) ([]string, error) {
 			all = append(all, area)
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return strings.Compare(a+"/", b+"/") })
 	return all, nil
 }
 

@@ -275,18 +275,17 @@ const tagsAtOnce = 16
 
 // deleteTagsOf deletes all tags that name a manifest.
 func (r *Registry) deleteTagsOf(ctx context.Context, name oci.Name, d oci.Digest) error {
-	tags, ctx := errgroup.WithContext(ctx)
-	tags.SetLimit(tagsAtOnce)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(tagsAtOnce)
 	for ref, err := range r.records(ctx, name, "") {
 		if err != nil {
-			tags.Go(func() error { return err })
-			break
+			return errors.Join(err, group.Wait())
 		}
 		if !ref.IsDigest() {
-			tags.Go(func() error { return r.deleteTagOf(ctx, name, ref, d) })
+			group.Go(func() error { return r.deleteTagOf(ctx, name, ref, d) })
 		}
 	}
-	return tags.Wait()
+	return group.Wait()
 }
 
 func (r *Registry) deleteTagOf(ctx context.Context, name oci.Name, tag oci.Reference, d oci.Digest) error {

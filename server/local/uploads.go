@@ -74,18 +74,28 @@ func (r *Registry) ResumeUpload(ctx context.Context, name oci.Name, id string) (
 }
 
 func (u *upload) load(ctx context.Context) error {
-	text, err := u.registry.read(ctx, u.object(), maxStateSize)
+	begin, err := u.read(ctx)
+	if errors.Is(err, errDamaged) { // by a power cut
+		return errors.Join(u.orUnknown(fs.ErrNotExist), u.registry.driver.Delete(ctx, u.object()))
+	}
 	if err != nil {
 		return u.orUnknown(err)
 	}
-	if err := json.Unmarshal(text, &u.begin); err != nil { // after a power cut it may be anything
-		return errors.Join(u.orUnknown(fs.ErrNotExist), u.drop(ctx))
-	}
-	if u.begin.Repository != u.name.Repository {
+	if begin.Repository != u.name.Repository {
 		return oci.Errorf(oci.BlobUploadUnknown, "upload %s is not one of repository %s", u.id, u.name)
 	}
-	u.recorded = &u.begin
-	return u.become(u.begin)
+	u.begin, u.recorded = begin, &begin
+	return u.become(begin)
+}
+
+// read is what the store knows of the upload now.
+func (u *upload) read(ctx context.Context) (s state, err error) {
+	text, err := u.registry.read(ctx, u.object(), maxStateSize)
+	if err != nil {
+		return s, err
+	}
+	err = decode(u.object(), text, &s)
+	return s, err
 }
 
 // object is the name of the stored state.
@@ -110,11 +120,23 @@ func (u *upload) state() (state, error) {
 	return state{u.name.Repository, u.algorithm, marshalled, u.parts, u.finishing}, err
 }
 
-// record keeps a state in the store.
+// record keeps a state in the store. An upload that another process has finished or
+// cancelled meanwhile, or is finishing, is not brought back by it: whoever had its parts
+// then could free what is a blob's.
 func (u *upload) record(ctx context.Context, s state) error {
+	ctx = context.WithoutCancel(ctx)
+	if u.recorded != nil {
+		now, err := u.read(ctx)
+		if err == nil && now.Finishing && !u.finishing {
+			err = fs.ErrNotExist
+		}
+		if err != nil {
+			return u.orUnknown(err)
+		}
+	}
 	text, err := json.Marshal(s)
 	if err == nil {
-		err = u.registry.put(context.WithoutCancel(ctx), u.object(), text, storage.Volatile)
+		err = u.registry.put(ctx, u.object(), text, storage.Volatile)
 	}
 	if err == nil {
 		u.recorded = &s
@@ -230,8 +252,13 @@ func (u *upload) goBack(ctx context.Context, to state) error {
 	if u.recorded != nil && !slices.Equal(u.recorded.Parts, to.Parts) {
 		err = errors.Join(err, u.record(ctx, to))
 	}
-	for _, p := range since {
-		if !slices.ContainsFunc(to.Parts, func(q storage.Part) bool { return q.Name == p.Name }) {
+	return errors.Join(err, u.free(ctx, since, to.Parts))
+}
+
+// free deletes parts, but for those that are kept.
+func (u *upload) free(ctx context.Context, parts, kept []storage.Part) (err error) {
+	for _, p := range parts {
+		if !slices.ContainsFunc(kept, func(q storage.Part) bool { return q.Name == p.Name }) {
 			err = errors.Join(err, u.registry.driver.Delete(context.WithoutCancel(ctx), p.Name))
 		}
 	}
@@ -296,7 +323,7 @@ func (u *upload) digest(ctx context.Context, a oci.Algorithm) (oci.Digest, error
 			return oci.Digest{}, err
 		}
 		_, err = io.CopyN(h, reader{ctx, f}, p.Size)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // and not one of a connection, which only wraps it
 			err = fs.ErrNotExist
 		}
 		if err = errors.Join(err, f.Close()); err != nil {
@@ -313,21 +340,20 @@ func (u *upload) Cancel(ctx context.Context) error {
 	defer u.done()
 	ctx = context.WithoutCancel(ctx)
 	if u.recorded != nil {
-		_, err := u.registry.driver.Stat(ctx, u.object())
+		now, err := u.read(ctx)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // another process has finished it, and the parts are an object's
 		}
 		if err != nil {
 			return err
 		}
+		u.finishing = u.finishing || now.Finishing && !u.recorded.Finishing // by another process
 	}
-	var faults []error
+	var err error
 	if !u.finishing {
-		for _, p := range u.parts {
-			faults = append(faults, u.registry.driver.Delete(ctx, p.Name))
-		}
+		err = u.free(ctx, u.parts, nil)
 	}
-	return errors.Join(append(faults, u.drop(ctx))...)
+	return errors.Join(err, u.drop(ctx))
 }
 
 // drop removes the stored state.
@@ -357,8 +383,11 @@ func (u *upload) Close(ctx context.Context) error {
 		return nil
 	}
 	now, err := u.state()
-	if err != nil {
-		return err
+	if err == nil {
+		err = u.record(ctx, now)
 	}
-	return u.record(ctx, now)
+	if errors.Is(err, oci.BlobUploadUnknown) {
+		err = errors.Join(err, u.free(ctx, u.parts, u.recorded.Parts))
+	}
+	return err
 }

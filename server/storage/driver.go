@@ -24,14 +24,14 @@ type Driver interface {
 	// Put stores an object of which a process can hold many, whole or not at
 	// all, in place of what had the name. After an error the name has what it had, or the new object, whole.
 	Put(ctx context.Context, name string, content io.Reader, d Durability) error
-	// Append takes what a part may have of content, at least a byte unless it
-	// ends or fails, and stores it behind parts, which an earlier Append under
-	// the same directory returned (none at first). It returns the parts as they
-	// are once Stored has returned nil: with what came before an error, too. The
-	// next Append may begin before that. The parts that were passed remain what
-	// they were, so that a caller may go back to them, but only one line of parts
-	// may be continued at a time. A part that is not there, or has become
-	// shorter, is fs.ErrNotExist.
+	// Append takes what a part may have of content, and reads no more of it: at
+	// least a byte, unless it ends or fails. It begins to store that behind
+	// parts, which an earlier Append under the same directory returned (none at
+	// first), and returns the parts as they will be, with what came before an
+	// error of content, too. The next Append may begin before that is stored. The
+	// parts that were passed remain what they were, so that a caller may go back
+	// to them, but only one line of parts may be continued at a time. That one of
+	// them is lost may be said (fs.ErrNotExist), and is by Concat at last.
 	Append(ctx context.Context, directory string, parts []Part, content io.Reader) ([]Part, Stored, error)
 	// Concat makes the parts, in order and without copying them, the content
 	// of an object; none make an empty one. They belong to the object then:
@@ -58,14 +58,17 @@ type Info struct {
 	Modified time.Time // when it was stored or last touched
 }
 
-// Part is a stored piece of content that has no name of its own yet. Its first
-// Size bytes are what counts.
+// Part is an object that is to be content of another one: its first Size bytes.
+// Until Concat it may be opened, once it is stored, and deleted, by its name, which is
+// never used again.
 type Part struct {
 	Name string `json:"name"`
 	Size int64  `json:"size"`
 }
 
-// Stored waits until what an Append has taken is stored. The caller calls it once.
+// Stored waits until what an Append has taken is stored, which it will be though the
+// context of Append ends. It is never nil, and the caller calls it once. After an error
+// the part may be there or not: the caller deletes it.
 type Stored func() error
 
 // AlreadyStored is the Stored of an Append that leaves nothing to wait for.

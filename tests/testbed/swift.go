@@ -17,7 +17,7 @@ import (
 // Swift is OpenStack's object store, with all its servers. Each Swift has an
 // address of its own, and the ports that Swift has anywhere.
 type Swift struct {
-	t        testing.TB// for which it runs; a server may be started again by a part of it
+	t        testing.TB // for which it runs; a server may be started again by a part of it
 	bed      *Bed
 	keystone *Keystone // or nil
 	address  string

@@ -52,6 +52,9 @@ func (d *Driver) Append(_ context.Context, directory string, parts []storage.Par
 }
 
 func (d *Driver) append(directory string, parts []storage.Part, content io.Reader) ([]storage.Part, error) {
+	if _, err := d.path(directory); err != nil {
+		return parts, err
+	}
 	part, flags := storage.Part{Name: path.Join(directory, rand.Text())}, os.O_CREATE|os.O_EXCL
 	switch len(parts) {
 	case 0:

@@ -33,6 +33,9 @@ type object struct {
 func New() *Driver { return &Driver{objects: map[string]object{}} }
 
 func (d *Driver) get(op, name string) (object, error) {
+	if err := check(op, name); err != nil {
+		return object{}, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o, ok := d.objects[name]
@@ -42,13 +45,20 @@ func (d *Driver) get(op, name string) (object, error) {
 	return o, nil
 }
 
+func check(op, name string) error {
+	if fs.ValidPath(name) {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+}
+
 func (o object) info() storage.Info {
 	return storage.Info{Size: int64(len(o.content)), Modified: o.modified}
 }
 
 func (d *Driver) set(name string, content []byte) error {
-	if !fs.ValidPath(name) {
-		return &fs.PathError{Op: "put", Path: name, Err: fs.ErrInvalid}
+	if err := check("put", name); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,6 +96,9 @@ func (d *Driver) Put(_ context.Context, name string, r io.Reader, _ storage.Dura
 
 // Append stores content as a further part.
 func (d *Driver) Append(_ context.Context, directory string, parts []storage.Part, r io.Reader) ([]storage.Part, storage.Stored, error) {
+	if err := check("append", directory); err != nil {
+		return parts, storage.AlreadyStored, err
+	}
 	all, err := io.ReadAll(r)
 	if len(all) == 0 {
 		return parts, storage.AlreadyStored, err
@@ -108,6 +121,9 @@ func (d *Driver) Concat(_ context.Context, name string, parts []storage.Part) er
 		if err != nil {
 			return err
 		}
+		if int64(len(o.content)) < p.Size {
+			return &fs.PathError{Op: "concat", Path: p.Name, Err: fs.ErrNotExist}
+		}
 		all = append(all, o.content[:p.Size]...)
 	}
 	if err := d.set(name, all); err != nil {
@@ -123,6 +139,9 @@ func (d *Driver) Concat(_ context.Context, name string, parts []storage.Part) er
 
 // Delete removes an object.
 func (d *Driver) Delete(_ context.Context, name string) error {
+	if err := check("delete", name); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.objects, name)
@@ -141,6 +160,10 @@ func (d *Driver) Touch(_ context.Context, name string) error {
 // List yields what is in a directory.
 func (d *Driver) List(_ context.Context, directory, after string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
+		if err := check("list", directory); err != nil {
+			yield(storage.Entry{}, err)
+			return
+		}
 		for _, e := range d.entries(directory) {
 			if e.Path() > after && !yield(e, nil) {
 				return

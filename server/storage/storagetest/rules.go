@@ -55,10 +55,27 @@ func replace(t *testing.T, s store) {
 }
 
 func escape(t *testing.T, s store) {
+	ctx := context.Background()
 	for _, name := range []string{"../x", "a/../../x", "/etc/x", "a//b", "", "a/."} {
-		if err := s.Put(context.Background(), name, strings.NewReader("x"), storage.Volatile); err == nil {
-			t.Errorf("Put %q: no error", name)
+		_, _, open := s.Open(ctx, name)
+		_, stat := s.Stat(ctx, name)
+		_, stored, add := s.Append(ctx, name, nil, strings.NewReader("x"))
+		var list error
+		for _, err := range s.List(ctx, name, "") {
+			list = err
 		}
+		for what, err := range map[string]error{
+			"Put": s.Put(ctx, name, strings.NewReader("x"), storage.Volatile), "Concat": s.Concat(ctx, name, nil),
+			"Open": open, "Stat": stat, "Touch": s.Touch(ctx, name), "Delete": s.Delete(ctx, name),
+			"Append": errors.Join(add, stored()), "List": list,
+		} {
+			if err == nil {
+				t.Errorf("%s %q: no error", what, name)
+			}
+		}
+	}
+	if got := s.objects("."); got != nil {
+		t.Errorf("the store lists %q: want nothing", got)
 	}
 }
 
@@ -136,6 +153,63 @@ func goBack(t *testing.T, s store) {
 	s.append(parts, ", but for this")
 	s.concat("back", parts)
 	s.has("back", "alone")
+}
+
+func appendAhead(t *testing.T, s store) {
+	content := strings.NewReader(strings.Repeat("0123456789abcdef", 1<<17)) // of two MiB
+	var parts []storage.Part
+	var waiting []storage.Stored
+	for content.Len() > 0 {
+		more, stored, err := s.Append(context.Background(), "segments/one", parts, content)
+		if err != nil {
+			t.Fatalf("Append: %v", err)
+		}
+		parts, waiting = more, append(waiting, stored)
+	}
+	for _, stored := range slices.Backward(waiting) {
+		if err := stored(); err != nil {
+			t.Fatalf("Stored: %v", err)
+		}
+	}
+	s.concat("object", parts)
+	s.has("object", strings.Repeat("0123456789abcdef", 1<<17))
+}
+
+func appendAndGo(t *testing.T, s store) {
+	ctx, leave := context.WithCancel(context.Background())
+	parts, stored, err := s.Append(ctx, "segments/one", nil, strings.NewReader("content"))
+	leave()
+	if err := errors.Join(err, stored()); err != nil {
+		t.Fatalf("Append: %v", err)
+	}
+	s.concat("object", parts)
+	s.has("object", "content")
+}
+
+func openPart(t *testing.T, s store) {
+	parts := s.append(s.append(nil, "first,"), "second")
+	var all strings.Builder
+	for _, p := range parts {
+		all.WriteString(s.read(io.LimitReader(s.open(p.Name), p.Size)))
+	}
+	if all.String() != "first,second" {
+		t.Errorf("the parts hold %q", all.String())
+	}
+}
+
+func concatLost(t *testing.T, s store) {
+	s.put("object", "as it was")
+	for what, lose := range map[string]func(p storage.Part){
+		"gone":    func(p storage.Part) { s.delete(p.Name) },
+		"shorter": func(p storage.Part) { s.put(p.Name, "x") },
+	} {
+		parts := s.append(s.append(nil, "first,"), "second")
+		lose(parts[len(parts)-1])
+		if err := s.Concat(context.Background(), "object", parts); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Concat of a part that is %s: %v, want fs.ErrNotExist", what, err)
+		}
+		s.has("object", "as it was")
+	}
 }
 
 // Where the parts are meanwhile is the driver's business.

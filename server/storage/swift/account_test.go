@@ -160,6 +160,37 @@ func TestNoAccount(t *testing.T) {
 	}
 }
 
+// What a login cannot do without is said before it is tried, by the name that it has.
+func TestWhatAnAccountLacks(t *testing.T) {
+	const keystone, domain = "https://keystone.example.com", "OS_USER_DOMAIN_NAME"
+	for _, tt := range []struct {
+		want      string // empty: nothing
+		variables []string
+	}{
+		{"OS_AUTH_URL", []string{"OS_AUTH_URL", "keystone.example.com:5000", "OS_USERNAME", "bob", "OS_PASSWORD", "s3cr3t", domain, "people"}},
+		{"OS_AUTH_URL", []string{"OS_AUTH_URL", "ftp://keystone.example.com", "OS_USERNAME", "bob", "OS_PASSWORD", "s3cr3t", domain, "people"}},
+		{"OS_AUTH_URL", []string{"OS_AUTH_URL", "https:///v3", "OS_USERNAME", "bob", "OS_PASSWORD", "s3cr3t", domain, "people"}},
+		{"OS_AUTH_URL", []string{"OS_AUTH_URL", "https://keystone\x7f", "OS_USERNAME", "bob", "OS_PASSWORD", "s3cr3t", domain, "people"}},
+		{"ST_AUTH", []string{"ST_AUTH", "http//swift/auth", "ST_USER", "bob", "ST_KEY", "s3cr3t"}},
+		{"OS_PASSWORD", []string{"OS_AUTH_URL", keystone, "OS_USERNAME", "bob", domain, "people"}},
+		{"OS_APPLICATION_CREDENTIAL_SECRET", []string{"OS_AUTH_URL", keystone, "OS_APPLICATION_CREDENTIAL_ID", "id"}},
+		{domain, []string{"OS_AUTH_URL", keystone, "OS_USERNAME", "bob", "OS_PASSWORD", "s3cr3t", "OS_PROJECT_ID", "4711"}},
+		{"ST_USER", []string{"ST_AUTH", "http://swift/auth", "ST_KEY", "s3cr3t"}},
+		{"ST_KEY", []string{"ST_AUTH", "http://swift/auth", "ST_USER", "bob"}},
+		{"", []string{"ST_AUTH", "http://swift/auth", "ST_USER", "bob", "ST_KEY", "s3cr3t"}},
+		{"", []string{"OS_AUTH_URL", keystone, "OS_USERNAME", "bob", "OS_PASSWORD", "s3cr3t", "OS_USER_DOMAIN_ID", "default"}},
+		{"", []string{"OS_AUTH_URL", keystone + "/v2.0", "OS_USERNAME", "bob", "OS_PASSWORD", "s3cr3t"}},
+		{"", []string{"OS_AUTH_URL", keystone, "OS_APPLICATION_CREDENTIAL_ID", "id", "OS_APPLICATION_CREDENTIAL_SECRET", "s3cr3t"}},
+	} {
+		environment(t, tt.variables...)
+		if _, err := swift.AccountFromEnvironment(); (err == nil) != (tt.want == "") {
+			t.Errorf("%q: %v, want one that names %q", tt.variables, err, tt.want)
+		} else if err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "s3cr3t")) {
+			t.Errorf("%q: %v, want one that names %s", tt.variables, err, tt.want)
+		}
+	}
+}
+
 // What signs Keystone's certificate may be in a file.
 func TestAuthorities(t *testing.T) {
 	k := newKeystone(t, httptest.NewTLSServer)

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ncw/swift/v2"
-
 	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
@@ -32,14 +30,16 @@ type request struct {
 	object     string
 	info       bool // about Swift itself
 	parameters url.Values
-	headers    swift.Headers
+	header     map[string]string
 	body       content
+	into       any                             // what the JSON of the answer is; nil: it is no JSON
+	badRequest func(ctx context.Context) error // why Swift says 400; nil: because it could not do better
 }
 
-// answer is a good one. The body is of a GET, and the caller's to close.
+// answer is a good one. The body is of a GET without into, and the caller's to close.
 type answer struct {
-	headers swift.Headers
-	body    io.ReadCloser
+	header http.Header
+	body   io.ReadCloser
 }
 
 // do is call for those who need no more than to know that it was done.
@@ -49,110 +49,141 @@ func (d *Driver) do(ctx context.Context, r request) error {
 }
 
 // call asks Swift until it answers. What is not there is fs.ErrNotExist.
-//
-// A miss is believed when it is said twice: while somebody replaces or renews an
-// object, Swift's object server may look for a file that was there when it listed
-// them, and says 404.
 func (d *Driver) call(ctx context.Context, r request) (answer, error) {
-	begin, missed, renewed := time.Now(), r.operation == http.MethodDelete, false
+	deadline := time.Now().Add(patience)
 	for attempt := 0; ; attempt++ {
-		a, err := d.try(ctx, r)
-		switch {
-		case err == nil:
-			return a, nil
-		case status(err) == http.StatusUnauthorized && !renewed: // the token has ended
-			d.account.UnAuthenticate()
-			renewed = true
-			continue
-		case isMiss(r, err) && !missed:
-			missed = true
-			continue
-		}
-		err = d.explain(r, err)
-		if attempt >= d.retries || !mayPass(r, err) || time.Since(begin) > patience {
-			return a, err
-		}
-		if ended := d.pause(ctx, attempt, a.headers["Retry-After"], err); ended != nil {
-			return a, err
-		}
-	}
-}
-
-// decode reads an answer of JSON whole.
-func (d *Driver) decode(ctx context.Context, r request, v any) error {
-	for attempt := 0; ; attempt++ {
-		a, err := d.call(ctx, r)
-		if err != nil {
-			return err
-		}
-		err = json.NewDecoder(a.body).Decode(v)
-		_ = a.body.Close()
+		a, err := d.askTwice(ctx, r)
 		if err == nil {
-			return nil
+			return a, nil
 		}
-		err = d.explain(r, err)
-		if attempt >= d.retries || d.pause(ctx, attempt, "", err) != nil {
-			return err
+		if status(err) == http.StatusBadRequest && r.badRequest != nil {
+			if why := r.badRequest(ctx); why != nil {
+				return answer{}, errors.Join(why, err)
+			}
+		}
+		explained := d.explain(r, err)
+		if attempt >= d.retries || !mayPass(r, err) || time.Now().After(deadline) || d.pause(ctx, attempt, explained) != nil {
+			return answer{}, explained
 		}
 	}
 }
 
-// try asks once.
-func (d *Driver) try(ctx context.Context, r request) (answer, error) {
-	watch := peer.NewWatch(ctx, silence)
-	a, err := d.ask(watch, r)
-	switch {
-	case err != nil:
-		err = watch.Fault(err)
-	case r.operation == http.MethodGet:
-		return a, nil
-	default:
-		_, _ = io.Copy(io.Discard, a.body)
-		_ = a.body.Close()
+// askTwice asks again at once when the token has ended, and when there is a miss: while
+// somebody replaces or renews an object, Swift's object server may look for a file that
+// was there when it listed them, and says 404.
+func (d *Driver) askTwice(ctx context.Context, r request) (answer, error) {
+	a, err := d.ask(ctx, r)
+	if status(err) == http.StatusUnauthorized || isMiss(r, err) && r.operation != http.MethodDelete {
+		a, err = d.ask(ctx, r)
 	}
-	watch.Stop()
 	return a, err
 }
 
-func (d *Driver) ask(watch *peer.Watch, r request) (answer, error) {
-	account, err := d.account.GetStorageUrl(watch.Context())
+// ask asks once.
+func (d *Driver) ask(ctx context.Context, r request) (answer, error) {
+	watch := peer.NewWatch(ctx, silence)
+	response, err := d.send(watch, r)
 	if err != nil {
+		err = watch.Fault(err)
+		watch.Stop()
 		return answer{}, err
 	}
-	o := swift.RequestOpts{
-		Operation: r.operation, Container: d.container, ObjectName: r.object, Parameters: r.parameters, Headers: r.headers,
-		Retries: -1, OnReAuth: func() (string, error) { return d.account.StorageUrl, nil },
+	a := answer{response.Header, &peer.Stream{Watch: watch, Body: response.Body}}
+	switch {
+	case r.into != nil:
+		err = json.NewDecoder(a.body).Decode(r.into)
+	case r.operation == http.MethodGet:
+		return a, nil
+	default:
+		_, err = io.Copy(io.Discard, a.body)
 	}
-	if r.info {
-		account, o.Container = infoURL(account), ""
+	return a, errors.Join(err, a.body.Close())
+}
+
+// send sends a request, and gives a good answer.
+func (d *Driver) send(watch *peer.Watch, r request) (*http.Response, error) {
+	s, err := d.account.session(watch.Context())
+	if err != nil {
+		return nil, err
 	}
-	if r.body != nil {
+	q, err := http.NewRequestWithContext(watch.Context(), r.operation, d.address(s, r), nil)
+	if err != nil {
+		return nil, err
+	}
+	if r.body != nil && r.body.Size() > 0 {
 		lent := &loan{content: r.body, watch: watch}
-		defer lent.end()
-		o.Body = lent
+		defer lent.Close()
+		q.Body, q.ContentLength = lent, r.body.Size()
+		q.Header.Set("Expect", "100-continue") // nothing is sent before Swift wants it
+		q.Header.Set("Content-Type", "application/octet-stream")
 	}
-	var body io.ReadCloser
-	response, headers, err := d.account.Call(context.WithValue(watch.Context(), bodyKey{}, &body), account, o)
+	for name, value := range r.header {
+		q.Header.Set(name, value)
+	}
+	q.Header.Set("User-Agent", userAgent)
+	q.Header.Set("X-Auth-Token", s.token)
+	response, err := d.client.Do(q)
 	if err != nil {
-		return answer{headers: headers}, err
+		return nil, err
 	}
-	if r.operation == http.MethodPut && r.object != "" && response.StatusCode == http.StatusAccepted {
-		return answer{}, errors.Join(errLater, body.Close())
+	if f := refusal(r, response); f != nil {
+		if f.status == http.StatusUnauthorized {
+			d.account.forget(s.token)
+		}
+		return nil, f
 	}
-	return answer{headers, &peer.Stream{Watch: watch, Body: body}}, nil
+	return response, nil
 }
 
-// infoURL is beside all accounts: …/v1/AUTH_account has …/info.
-func infoURL(account string) string {
-	u, err := url.Parse(account)
-	if err != nil {
-		return account // which will be told
+// address is the URL of what a request is about.
+func (d *Driver) address(s session, r request) string {
+	u := *s.storage
+	switch {
+	case r.info: // beside all accounts: …/v1/AUTH_account has …/info
+		return s.storage.JoinPath("..", "..", "info").String()
+	case r.object != "":
+		u.Path += "/" + d.container + "/" + r.object
+	default:
+		u.Path += "/" + d.container
 	}
-	return u.JoinPath("..", "..", "info").String()
+	u.RawPath, u.RawQuery = "", r.parameters.Encode()
+	return u.String()
 }
 
-// errLater is what Swift answers with 202 to a PUT.
-var errLater = &swift.Error{StatusCode: http.StatusConflict, Text: "what is there was stored by a server whose clock is ahead"}
+// fault is an answer that is not good.
+type fault struct {
+	status     int
+	text       string
+	retryAfter string
+}
+
+func (f *fault) Error() string { return f.text }
+
+// refusal is a fault unless the answer is good, and closes its body then. A PUT is not
+// done when the answer is 202: something was stored there by a server whose clock is
+// ahead. Redirects are not followed: a PUT would become a GET, and the token go to
+// whomever.
+func refusal(r request, response *http.Response) *fault {
+	code := response.StatusCode
+	isLater := r.operation == http.MethodPut && r.object != "" && code == http.StatusAccepted
+	if code >= 200 && code < 300 && !isLater {
+		return nil
+	}
+	f := &fault{code, response.Status, response.Header.Get("Retry-After")}
+	const most = 1 << 10 // bytes, which say what is wrong, in HTML or in plain text
+	said, _ := io.ReadAll(io.LimitReader(response.Body, most))
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain") && len(said) > 0 {
+		f.text += ": " + strings.TrimSpace(string(said))
+	}
+	_ = response.Body.Close()
+	switch {
+	case isLater:
+		f.status, f.text = http.StatusConflict, "what is there was stored by a server whose clock is ahead"
+	case code == http.StatusNotFound && response.Header.Get("X-Trans-Id") == "": // which Swift gives to all answers
+		f.status, f.text = http.StatusBadGateway, f.text+", by something in front of Swift"
+	}
+	return f
+}
 
 // explain says what was asked for. That a name is not there is no fault; that a
 // place to store is not there, is.
@@ -180,34 +211,39 @@ func isMiss(r request, err error) bool {
 
 // status is that of Swift's answer; 0 if there was none.
 func status(err error) int {
-	if e := (*swift.Error)(nil); errors.As(err, &e) {
-		return e.StatusCode
+	if f := (*fault)(nil); errors.As(err, &f) {
+		return f.status
 	}
 	return 0
 }
 
 // mayPass says that a fault may be over soon.
 func mayPass(r request, err error) bool {
+	if errors.Is(err, errRefused) {
+		return false
+	}
 	switch code := status(err); code {
-	case 0:
-		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errMoved)
-	case http.StatusConflict: // as errLater
-		return r.operation == http.MethodDelete || r.operation == http.MethodPut
-	case http.StatusRequestTimeout, http.StatusTooManyRequests,
-		http.StatusUnprocessableEntity, // what came was not what was sent, by its MD5
-		swift.RateLimit.StatusCode:
+	case 0, // there was no answer
+		http.StatusRequestTimeout, http.StatusTooManyRequests, 498, // Swift's word for too many
+		http.StatusUnprocessableEntity: // what came was not what was sent, by its MD5
 		return true
+	case http.StatusBadRequest:
+		return r.badRequest != nil
+	case http.StatusConflict: // with a later time, it may be done
+		return r.operation == http.MethodPut || r.operation == http.MethodDelete
 	default:
 		return code >= 500
 	}
 }
 
 // pause waits before the next attempt, and for ctx.
-func (d *Driver) pause(ctx context.Context, attempt int, retryAfter string, fault error) error {
+func (d *Driver) pause(ctx context.Context, attempt int, err error) error {
 	wait := min(firstPause<<min(attempt, 10), longestPause)
 	wait = wait/2 + rand.N(wait/2)
-	if seconds, err := strconv.Atoi(retryAfter); err == nil && seconds > 0 {
-		wait = min(time.Duration(seconds)*time.Second, longestPause)
+	if f := (*fault)(nil); errors.As(err, &f) {
+		if seconds, err := strconv.Atoi(f.retryAfter); err == nil && seconds > 0 {
+			wait = min(time.Duration(seconds)*time.Second, longestPause)
+		}
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -215,7 +251,7 @@ func (d *Driver) pause(ctx context.Context, attempt int, retryAfter string, faul
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
-		d.log.WarnContext(ctx, "Swift is asked again", "attempt", attempt+1, "fault", fault)
+		d.log.WarnContext(ctx, "Swift is asked again", "attempt", attempt+1, "fault", err)
 		return nil
 	}
 }

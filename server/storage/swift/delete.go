@@ -17,18 +17,12 @@ const atOnce = 8
 // Delete removes an object and then its segments: nobody must find one that has lost
 // some. When it ends in between, what is left belongs to nothing.
 func (d *Driver) Delete(ctx context.Context, name string) error {
-	headers, err := d.head(ctx, name)
+	segments, err := d.look(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil // maybe since a moment ago
 	}
 	if err != nil {
 		return err
-	}
-	var segments []found
-	if strings.EqualFold(headers["X-Static-Large-Object"], "true") {
-		if segments, err = d.segments(ctx, name); err != nil {
-			return err
-		}
 	}
 	if err := d.remove(ctx, name); err != nil {
 		return err
@@ -43,6 +37,15 @@ func (d *Driver) Delete(ctx context.Context, name string) error {
 	return removing.Wait()
 }
 
+// look finds out whether an object has segments.
+func (d *Driver) look(ctx context.Context, name string) ([]found, error) {
+	header, err := d.head(ctx, name)
+	if err != nil || !strings.EqualFold(header.Get("X-Static-Large-Object"), "true") {
+		return nil, err
+	}
+	return d.segments(ctx, name)
+}
+
 // found is a segment as it is listed.
 type found struct {
 	Name    string `json:"name"` // with the container
@@ -50,9 +53,11 @@ type found struct {
 }
 
 // segments are what a static large object is made of.
-func (d *Driver) segments(ctx context.Context, name string) (all []found, err error) {
-	r := request{operation: http.MethodGet, object: name, headers: newest, parameters: url.Values{"multipart-manifest": {"get"}}}
-	err = d.decode(ctx, r, &all)
+func (d *Driver) segments(ctx context.Context, name string) ([]found, error) {
+	var all []found
+	err := d.do(ctx, request{
+		operation: http.MethodGet, object: name, header: newest, parameters: url.Values{"multipart-manifest": {"get"}}, into: &all,
+	})
 	return all, err
 }
 

@@ -38,17 +38,19 @@ type Options struct {
 	Account     *swift.Connection // from AccountFromEnvironment; the driver's from then on
 	Container   string            // made if absent
 	PartSize    int64             // bytes of the largest part, at least SmallestPart
-	Connections int               // parts that may be on their way: times PartSize, the memory for them
+	Connections int               // parts that may be sent at once: times PartSize, the memory for parts
 	Retries     int               // further attempts after a fault
 	Log         *slog.Logger      // of faults that are tried again
 }
 
-// Driver is a storage.Driver. Make it with New.
+// Driver is a storage.Driver. Make it with New or Attach.
 type Driver struct {
-	account   *swift.Connection
+	account   *account
+	client    *http.Client
 	container string
 	partSize  int64
 	memory    *memory
+	sending   chan struct{} // holds a value for each part that is being sent
 	retries   int
 	log       *slog.Logger
 	limits    limits
@@ -60,18 +62,39 @@ type limits struct {
 	page     int // of a list
 }
 
-// New opens a container. An error is about the account, the container or Swift, and
-// has no secret.
+// New opens a container, which it makes if there is none. An error is about the
+// account, the container or Swift, and has no secret.
 func New(ctx context.Context, o Options) (*Driver, error) {
-	d := &Driver{
-		account: o.Account, container: o.Container, partSize: o.PartSize,
-		memory: newMemory(int64(o.Connections) * o.PartSize), retries: o.Retries, log: o.Log,
-	}
-	d.prepare()
+	d := newDriver(o)
 	if err := d.ensureContainer(ctx); err != nil {
 		return nil, err
 	}
 	return d, d.learnLimits(ctx)
+}
+
+// Attach opens a container that is there.
+func Attach(ctx context.Context, o Options) (*Driver, error) {
+	d := newDriver(o)
+	err := d.do(ctx, request{operation: http.MethodHead})
+	if status(err) == http.StatusNotFound {
+		err = fmt.Errorf("there is no container %q", o.Container)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, d.learnLimits(ctx)
+}
+
+func newDriver(o Options) *Driver {
+	a := newAccount(o.Account)
+	return &Driver{
+		account: a, client: &http.Client{
+			Transport:     a.library.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		container: o.Container, partSize: o.PartSize, retries: o.Retries, log: o.Log,
+		memory: newMemory(int64(o.Connections) * o.PartSize), sending: make(chan struct{}, o.Connections),
+	}
 }
 
 // ensureContainer makes the container only where there is none: who may write to one
@@ -88,7 +111,7 @@ func (d *Driver) ensureContainer(ctx context.Context) error {
 func (d *Driver) learnLimits(ctx context.Context) error {
 	d.limits = limits{segments: 1000, page: 10_000}
 	var info swift.SwiftInfo
-	err := d.decode(ctx, request{operation: http.MethodGet, info: true}, &info)
+	err := d.do(ctx, request{operation: http.MethodGet, info: true, into: &info})
 	switch status(err) {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		d.log.Info("Swift does not tell its limits: the usual ones are assumed", "error", err)
@@ -119,21 +142,21 @@ func (d *Driver) Stat(ctx context.Context, name string) (storage.Info, error) {
 	return describe(headers)
 }
 
-func (d *Driver) head(ctx context.Context, name string) (swift.Headers, error) {
+func (d *Driver) head(ctx context.Context, name string) (http.Header, error) {
 	if err := check("stat", name); err != nil {
 		return nil, err
 	}
-	a, err := d.call(ctx, request{operation: http.MethodHead, object: name, headers: newest})
-	return a.headers, err
+	a, err := d.call(ctx, request{operation: http.MethodHead, object: name, header: newest})
+	return a.header, err
 }
 
 // newest has Swift ask all servers that may have an object.
-var newest = swift.Headers{"X-Newest": "true"}
+var newest = map[string]string{"X-Newest": "true"}
 
-func describe(h swift.Headers) (storage.Info, error) {
-	size, err := strconv.ParseInt(h["Content-Length"], 10, 64)
+func describe(h http.Header) (storage.Info, error) {
+	size, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
 	if err != nil {
-		return storage.Info{}, fmt.Errorf("Swift says that an object has %q bytes", h["Content-Length"])
+		return storage.Info{}, fmt.Errorf("Swift says that an object has %q bytes", h.Get("Content-Length"))
 	}
 	modified, err := modified(h)
 	return storage.Info{Size: size, Modified: modified}, err
@@ -141,14 +164,14 @@ func describe(h swift.Headers) (storage.Info, error) {
 
 // modified is Swift's own time, in hundred-thousandths of a second, or what HTTP has
 // of it.
-func modified(h swift.Headers) (time.Time, error) {
-	if whole, fraction, ok := strings.Cut(h["X-Timestamp"], "."); ok {
+func modified(h http.Header) (time.Time, error) {
+	if whole, fraction, ok := strings.Cut(h.Get("X-Timestamp"), "."); ok {
 		seconds, err := strconv.ParseInt(whole, 10, 64)
 		if parts, other := strconv.ParseInt((fraction + "00000")[:5], 10, 64); err == nil && other == nil {
 			return time.Unix(seconds, parts*int64(10*time.Microsecond)), nil
 		}
 	}
-	return http.ParseTime(h["Last-Modified"])
+	return http.ParseTime(h.Get("Last-Modified"))
 }
 
 // Touch makes an object young. Swift refuses to where somebody has made it younger.

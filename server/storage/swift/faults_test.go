@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,99 +18,6 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage/swift"
 	"opendev.org/zuul/zuul-registry/server/storage/swift/pretend"
 )
-
-// operation is what a driver does, and whether it was done.
-type operation struct {
-	name  string
-	meant string // the request that fails
-	named string // how the log and errors name it
-	do    func(ctx context.Context, d *swift.Driver) error
-}
-
-// operations find “d/object”, and “d/large” which has two parts.
-var operations = []operation{
-	{"Stat", "HEAD images/d/object", "HEAD of images/d/object", func(ctx context.Context, d *swift.Driver) error {
-		info, err := d.Stat(ctx, "d/object")
-		if err == nil && info.Size != int64(len("content")) {
-			err = fmt.Errorf("it has %d bytes", info.Size)
-		}
-		return err
-	}},
-	{"Open", "GET images/d/object", "GET of images/d/object", func(ctx context.Context, d *swift.Driver) error {
-		return holds(ctx, d, "d/object", "content")
-	}},
-	{"Put", "PUT images/d/new", "PUT of images/d/new", func(ctx context.Context, d *swift.Driver) error {
-		if err := d.Put(ctx, "d/new", strings.NewReader("new content"), storage.Volatile); err != nil {
-			return err
-		}
-		return holds(ctx, d, "d/new", "new content")
-	}},
-	{"Append", "PUT images/parts/one/", "PUT of images/parts/one/", func(ctx context.Context, d *swift.Driver) error {
-		content := strings.Repeat("a part ", 50_000)
-		parts, err := storagetest.Append(ctx, d, "parts/one", nil, strings.NewReader(content))
-		if err != nil {
-			return err
-		}
-		return holds(ctx, d, parts[0].Name, content)
-	}},
-	{"Concat", "PUT images/d/new", "PUT of images/d/new", func(ctx context.Context, d *swift.Driver) error {
-		parts, err := storagetest.Append(ctx, d, "parts/one", nil, strings.NewReader("new content"))
-		if err := errors.Join(err, d.Concat(ctx, "d/new", parts)); err != nil {
-			return err
-		}
-		return holds(ctx, d, "d/new", "new content")
-	}},
-	{"Concat of nothing", "PUT images/d/new", "PUT of images/d/new", func(ctx context.Context, d *swift.Driver) error {
-		if err := d.Concat(ctx, "d/new", nil); err != nil {
-			return err
-		}
-		return holds(ctx, d, "d/new", "")
-	}},
-	{"Delete", "DELETE images/d/large", "DELETE of images/d/large", deleted},
-	{"Delete, when it looks", "HEAD images/d/large", "HEAD of images/d/large", deleted},
-	{"Delete, of what", "GET images/d/large", "GET of images/d/large", deleted},
-	{"Delete, of a segment", "DELETE images/parts/", "DELETE of images/parts/", deleted},
-	{"List", "GET images", "GET of images", func(ctx context.Context, d *swift.Driver) error {
-		all, err := names(ctx, d, "d", "")
-		if err == nil && !slices.Equal(all, []string{"large", "object"}) {
-			err = fmt.Errorf("it lists %q", all)
-		}
-		return err
-	}},
-	{"Touch", "POST images/d/object", "POST of images/d/object", func(ctx context.Context, d *swift.Driver) error {
-		before, err := d.Stat(ctx, "d/object")
-		if err := errors.Join(err, d.Touch(ctx, "d/object")); err != nil {
-			return err
-		}
-		if after, err := d.Stat(ctx, "d/object"); err != nil || !after.Modified.After(before.Modified) {
-			return fmt.Errorf("%w: it was modified at %v, and then at %v", err, before.Modified, after.Modified)
-		}
-		return nil
-	}},
-}
-
-func deleted(ctx context.Context, d *swift.Driver) error {
-	if err := d.Delete(ctx, "d/large"); err != nil {
-		return err
-	}
-	if all, err := names(ctx, d, "parts", ""); err != nil || len(all) > 0 {
-		return fmt.Errorf("%w: the store has %q", err, all)
-	}
-	if _, err := d.Stat(ctx, "d/large"); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("a deleted object: %w", err)
-	}
-	return nil
-}
-
-// prepared opens a driver, with what operations find.
-func prepared(t *testing.T, s *pretend.Swift, n int) *swift.Driver {
-	t.Helper()
-	d := open(t, s, func(o *swift.Options) { unkept(o); o.Retries = n })
-	put(t, d, "d/object", "content")
-	link(t, d, "d/large", "first,", "second")
-	s.Asked()
-	return d
-}
 
 func TestFaultsThatPass(t *testing.T) {
 	t.Parallel()
@@ -334,6 +240,15 @@ func TestWhatIsNoName(t *testing.T) {
 			}
 		}
 	}
+	for _, directory := range []string{"", "/d", "d/"} {
+		if _, err := names(t.Context(), d, directory, ""); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("List of %q: %v, want fs.ErrInvalid", directory, err)
+		}
+		parts, stored, err := d.Append(t.Context(), directory, nil, strings.NewReader("x"))
+		if fault := stored(); !errors.Is(err, fs.ErrInvalid) || fault != nil || len(parts) != 0 {
+			t.Errorf("Append below %q: %v, %v, want fs.ErrInvalid", directory, parts, err)
+		}
+	}
 	if asked := s.Asked(); len(asked) != 0 {
 		t.Errorf("Swift was asked %q", asked)
 	}
@@ -342,11 +257,11 @@ func TestWhatIsNoName(t *testing.T) {
 // Swift may fail in the midst of a body, which is then still being sent.
 func TestFaultsAmidABody(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{401, 503, 403} {
+	for status, again := range map[int]int{401: 1, 503: 1, 403: 0} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			s := pretend.New(t)
-			d := open(t, s, func(o *swift.Options) { o.Connections, o.PartSize, o.Retries = 1, 2*mebibyte, 1 })
+			d := open(t, s, func(o *swift.Options) { o.Connections, o.PartSize, o.Retries = 1, 2*mebibyte, again })
 			content := random(5 * mebibyte)
 			var puts atomic.Int64
 			s.Between(func(w http.ResponseWriter, r *http.Request) bool {
@@ -358,14 +273,38 @@ func TestFaultsAmidABody(t *testing.T) {
 				return true
 			})
 			parts, err := storagetest.Append(t.Context(), d, "parts", nil, strings.NewReader(content))
-			if status == 403 { // the memory is for others now
-				if err == nil || !strings.Contains(err.Error(), "403") {
-					t.Errorf("%v, want 403", err)
+			if status == 403 { // or a connection that is cut; the memory is for others now
+				if err == nil {
+					t.Error("no error")
 				}
 				parts, err = storagetest.Append(t.Context(), d, "parts", nil, strings.NewReader(content))
 			}
 			if err := errors.Join(err, d.Concat(t.Context(), "object", parts), holds(t.Context(), d, "object", content)); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// Something in front of Swift may answer for it: that is no word on what is there.
+func TestAMissOfAnother(t *testing.T) {
+	t.Parallel()
+	for name, op := range map[string]func(ctx context.Context, d *swift.Driver) error{
+		"Stat":   func(ctx context.Context, d *swift.Driver) error { _, err := d.Stat(ctx, "d/object"); return err },
+		"Open":   func(ctx context.Context, d *swift.Driver) error { _, _, err := d.Open(ctx, "d/object"); return err },
+		"Delete": func(ctx context.Context, d *swift.Driver) error { return d.Delete(ctx, "d/object") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := prepared(t, s, 1)
+			s.Between(func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Del("X-Trans-Id")
+				http.Error(w, "no such backend", http.StatusNotFound)
+				return true
+			})
+			if err := op(t.Context(), d); err == nil || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%v, want a fault", err)
 			}
 		})
 	}

@@ -21,6 +21,10 @@ func (d *Driver) List(ctx context.Context, directory, after string) iter.Seq2[st
 		prefix = ""
 	}
 	return func(yield func(storage.Entry, error) bool) {
+		if err := check("list", directory); err != nil {
+			yield(storage.Entry{}, err)
+			return
+		}
 		for limit := min(firstPage, d.limits.page); ; limit = d.limits.page {
 			entries, err := d.page(ctx, prefix, after, limit)
 			if err != nil {
@@ -53,7 +57,7 @@ func (d *Driver) page(ctx context.Context, prefix, after string, limit int) ([]s
 		p.Set("marker", prefix+after)
 	}
 	var all []listed
-	if err := d.decode(ctx, request{operation: http.MethodGet, parameters: p, headers: newest}, &all); err != nil {
+	if err := d.do(ctx, request{operation: http.MethodGet, parameters: p, header: newest, into: &all}); err != nil {
 		return nil, err
 	}
 	entries := make([]storage.Entry, len(all))

@@ -208,7 +208,7 @@ func TestLoginThatFailsOnce(t *testing.T) {
 	}
 }
 
-// Those who were asked to log in all at once need not agree who does.
+// When a token ends for many at once, one logs in.
 func TestManyRenewATokenAtOnce(t *testing.T) {
 	t.Parallel()
 	s := pretend.New(t)
@@ -238,5 +238,8 @@ func TestManyRenewATokenAtOnce(t *testing.T) {
 	all.Wait()
 	if _, err := storagetest.Append(t.Context(), d, "parts", nil, strings.NewReader("x")); err != nil {
 		t.Error(err)
+	}
+	if logins := count(s.Asked(), login); logins != 2 {
+		t.Errorf("it logged in %d times, want that one does so for all", logins)
 	}
 }

@@ -31,16 +31,24 @@ func newMemory(size int64) *memory {
 	return &memory{chunks: semaphore.NewWeighted(max(1, size/chunkSize))}
 }
 
-// take is a chunk. Who holds none waits for it; who holds some gets nil when there is
-// none, or others wait.
-func (m *memory) take(ctx context.Context, wait bool) ([]byte, error) {
-	if wait {
-		if err := m.chunks.Acquire(ctx, 1); err != nil {
-			return nil, err
-		}
-	} else if !m.chunks.TryAcquire(1) {
+// take waits for a chunk. Only who holds none may do so.
+func (m *memory) take(ctx context.Context) ([]byte, error) {
+	if err := m.chunks.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	return m.chunk()
+}
+
+// tryTake is a further chunk, or nil when there is none or others wait.
+func (m *memory) tryTake() ([]byte, error) {
+	if !m.chunks.TryAcquire(1) {
 		return nil, nil
 	}
+	return m.chunk()
+}
+
+// chunk is one that may be held.
+func (m *memory) chunk() ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if last := len(m.free) - 1; last >= 0 {
@@ -56,14 +64,36 @@ func (m *memory) take(ctx context.Context, wait bool) ([]byte, error) {
 }
 
 // fill takes from content what makes a part: all, or most bytes, or what there is
-// memory for. The caller calls release of the part, also after an error.
+// memory for; nothing of it needs none. The caller calls release of the part, also after
+// an error.
 func (m *memory) fill(ctx context.Context, content io.Reader, most int64) (*held, error) {
 	h := &held{memory: m}
+	first := make([]byte, 512)
+	n, err := io.ReadAtLeast(content, first, 1)
+	if n == 0 {
+		if err == io.EOF {
+			err = nil
+		}
+		return h, err
+	}
+	chunk, failed := m.take(ctx)
+	if failed != nil {
+		return h, failed
+	}
+	h.chunks, h.size = append(h.chunks, chunk), int64(copy(chunk, first[:n]))
+	if err != nil {
+		return h, err
+	}
+	return h, h.fill(content, most)
+}
+
+// fill goes on until the part is full.
+func (h *held) fill(content io.Reader, most int64) error {
 	for h.size < most {
 		if h.size == int64(len(h.chunks))*chunkSize {
-			chunk, err := m.take(ctx, h.size == 0)
+			chunk, err := h.memory.tryTake()
 			if chunk == nil || err != nil {
-				return h, err
+				return err
 			}
 			h.chunks = append(h.chunks, chunk)
 		}
@@ -71,13 +101,13 @@ func (m *memory) fill(ctx context.Context, content io.Reader, most int64) (*held
 		n, err := content.Read(h.chunks[len(h.chunks)-1][at:min(chunkSize, at+most-h.size)])
 		h.size += int64(n)
 		if err == io.EOF {
-			return h, nil
+			return nil
 		}
 		if err != nil {
-			return h, err
+			return err
 		}
 	}
-	return h, nil
+	return nil
 }
 
 // held is content in memory.

@@ -1,8 +1,10 @@
 package swift_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,6 +46,32 @@ func TestContainerIsMadeWhereThereIsNone(t *testing.T) {
 	}
 }
 
+// Who comes to what others keep makes nothing.
+func TestAttach(t *testing.T) {
+	t.Parallel()
+	s := pretend.New(t)
+	if _, err := swift.Attach(t.Context(), s.Options()); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `"images"`) {
+		t.Errorf("where there is no container: %v, want a fault that names it", err)
+	}
+	if asked, want := s.Asked(), []string{login, "HEAD images"}; !slices.Equal(asked, want) {
+		t.Errorf("where there is no container, Swift was asked %q, want %q", asked, want)
+	}
+	put(t, s.Open(), "object", "x")
+	meet(s, "GET /info", always, tells(`{"slo": {"max_manifest_segments": 2}}`))
+	s.Asked()
+	d, err := swift.Attach(t.Context(), s.Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked, want := s.Asked(), []string{login, "HEAD images", "GET /info"}; !slices.Equal(asked, want) {
+		t.Errorf("Swift was asked %q, want %q", asked, want)
+	}
+	has(t, d, "object", "x")
+	if link(t, d, "large", "a", "b", "c"); count(s.Asked(), "PUT images/parts/") != 5 {
+		t.Error("the limits are not those of this Swift")
+	}
+}
+
 func TestContainerThatCannotBeMade(t *testing.T) {
 	t.Parallel()
 	s := pretend.New(t)
@@ -56,14 +84,14 @@ func TestContainerThatCannotBeMade(t *testing.T) {
 
 func TestNewMeetsFaultsThatPass(t *testing.T) {
 	t.Parallel()
-	for _, meant := range []string{"HEAD images", "PUT images", "GET /info"} {
+	for meant, named := range map[string]string{"HEAD images": "HEAD of images: ", "PUT images": "PUT of images: ", "GET /info": "GET of its /info: "} {
 		for name, f := range map[string]fault{"503": fails(503), "lost": lost} {
 			t.Run(meant+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				s := pretend.New(t)
 				meet(s, meant, 1, f)
 				put(t, open(t, s, func(o *swift.Options) { unkept(o); o.Retries = 1 }), "object", "x")
-				if method, _, _ := strings.Cut(meant, " "); again(s) != 1 || !strings.Contains(s.Log(), method+" of ") {
+				if again(s) != 1 || !strings.Contains(s.Log(), named) {
 					t.Errorf("the log is %q", s.Log())
 				}
 			})

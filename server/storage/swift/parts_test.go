@@ -88,7 +88,7 @@ func TestPartsHaveNamesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := pretend.New(t)
 	d := s.Open()
-	first := store(t, d, "a")
+	first := slices.Grow(store(t, d, "a"), 10)
 	one, err := storagetest.Append(t.Context(), d, "parts", first, strings.NewReader("b"))
 	if err != nil {
 		t.Fatal(err)
@@ -246,98 +246,4 @@ func TestContentThatChangesOnItsWay(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Memory is given back when a part cannot be stored, or nothing came.
-func TestMemoryIsGivenBack(t *testing.T) {
-	t.Parallel()
-	s := pretend.New(t)
-	d := open(t, s, func(o *swift.Options) { o.Connections, o.Retries = 1, 0 })
-	content := random(mebibyte)
-	meet(s, "PUT images/parts/", always, fails(403))
-	for range 20 {
-		if _, err := storagetest.Append(t.Context(), d, "parts", nil, strings.NewReader(content)); err == nil || !strings.Contains(err.Error(), "403") {
-			t.Fatalf("%v, want 403", err)
-		}
-	}
-	for range 20 {
-		if _, _, err := d.Append(t.Context(), "parts", nil, breaking("")); !errors.Is(err, errGone) {
-			t.Fatal(err)
-		}
-		if _, _, err := d.Append(t.Context(), "parts", nil, strings.NewReader("")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.Between(nil)
-	link(t, d, "object", content)
-	has(t, d, "object", content)
-}
-
-// Who holds memory and gets no more makes a part of what he has: he must not wait for
-// those who wait for him.
-func TestMemoryForWhoComesLate(t *testing.T) {
-	t.Parallel()
-	s := pretend.New(t)
-	d := open(t, s, func(o *swift.Options) { o.Connections, o.PartSize = 1, 2*mebibyte })
-	slow, more := io.Pipe()
-	type result struct {
-		parts []storage.Part
-		err   error
-	}
-	first := make(chan result)
-	go func() {
-		parts, err := storagetest.Append(t.Context(), d, "slow", nil, slow)
-		first <- result{parts, err}
-	}()
-	begin, rest, content := random(10), random(3*mebibyte), random(3*mebibyte+7)
-	if _, err := io.WriteString(more, begin); err != nil { // it has a chunk of the two now
-		t.Fatal(err)
-	}
-	parts, err := storagetest.Append(t.Context(), d, "quick", nil, strings.NewReader(content))
-	if got, want := sizes(parts), []int64{mebibyte, mebibyte, mebibyte, 7}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("the parts have %v bytes, %v; want %v", got, err, want)
-	}
-	go func() {
-		_, _ = io.WriteString(more, rest)
-		_ = more.Close()
-	}()
-	got := <-first
-	if got.err != nil {
-		t.Fatal(got.err)
-	}
-	for name, all := range map[string][]storage.Part{"slow": got.parts, "quick": parts} {
-		if err := d.Concat(t.Context(), name, all); err != nil {
-			t.Error(err)
-		}
-	}
-	has(t, d, "slow", begin+rest)
-	has(t, d, "quick", content)
-}
-
-// However many there are, they get along with what memory there is, and with whole
-// chunks.
-func TestManyUploadsShareMemory(t *testing.T) {
-	t.Parallel()
-	s := pretend.New(t)
-	d := open(t, s, func(o *swift.Options) { o.Connections, o.PartSize = 1, 3*mebibyte })
-	var all sync.WaitGroup
-	for i := range 4 {
-		all.Go(func() {
-			name, content := fmt.Sprint("object", i), strings.Repeat(fmt.Sprint(i), 2*mebibyte+i)
-			parts, err := storagetest.Append(t.Context(), d, "parts", nil, strings.NewReader(content))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			for _, p := range parts[:len(parts)-1] {
-				if p.Size%mebibyte != 0 {
-					t.Errorf("a part has %d bytes, want whole chunks", p.Size)
-				}
-			}
-			if err := errors.Join(d.Concat(t.Context(), name, parts), holds(t.Context(), d, name, content)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
 }

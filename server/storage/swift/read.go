@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
-
-	"github.com/ncw/swift/v2"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
@@ -32,7 +31,10 @@ func (d *Driver) Open(ctx context.Context, name string) (io.ReadSeekCloser, stor
 	if err == nil {
 		all, err = io.ReadAll(r)
 	}
-	return inMemory{bytes.NewReader(all)}, info, errors.Join(err, r.Close())
+	if err = errors.Join(err, r.Close()); err != nil {
+		return nil, storage.Info{}, err
+	}
+	return inMemory{bytes.NewReader(all)}, info, nil
 }
 
 // inMemory is an object that was read at once.
@@ -57,12 +59,12 @@ type reader struct {
 }
 
 func (r *reader) open() (storage.Info, error) {
-	a, err := r.driver.call(r.ctx, request{operation: http.MethodGet, object: r.name, headers: newest})
+	a, err := r.driver.call(r.ctx, request{operation: http.MethodGet, object: r.name, header: newest})
 	if err != nil {
 		return storage.Info{}, err
 	}
-	r.etag, r.body = a.headers["Etag"], a.body
-	info, err := describe(a.headers)
+	r.etag, r.body = strings.Trim(a.header.Get("Etag"), `"`), a.body
+	info, err := describe(a.header)
 	r.size = info.Size
 	return info, err
 }
@@ -96,12 +98,12 @@ func (r *reader) reach() error {
 		return nil
 	}
 	r.drop()
-	headers := swift.Headers{"X-Newest": "true", "Range": fmt.Sprintf("bytes=%d-", r.offset), "If-Match": `"` + r.etag + `"`}
-	a, err := r.driver.call(r.ctx, request{operation: http.MethodGet, object: r.name, headers: headers})
+	header := map[string]string{"X-Newest": "true", "Range": fmt.Sprintf("bytes=%d-", r.offset), "If-Match": `"` + r.etag + `"`}
+	a, err := r.driver.call(r.ctx, request{operation: http.MethodGet, object: r.name, header: header})
 	if err != nil {
 		return err
 	}
-	if length, want := a.headers["Content-Length"], fmt.Sprint(r.size-r.offset); length != want {
+	if length, want := a.header.Get("Content-Length"), fmt.Sprint(r.size-r.offset); length != want {
 		return errors.Join(fmt.Errorf("Swift sends %s bytes of %s from %d on, and not %s", length, r.name, r.offset, want), a.body.Close())
 	}
 	r.body, r.at = a.body, r.offset
@@ -115,7 +117,7 @@ func (r *reader) again(fault error) error {
 		fault = io.ErrUnexpectedEOF
 	}
 	fault = fmt.Errorf("Swift breaks off %s at byte %d of %d: %w", r.name, r.offset, r.size, fault)
-	if r.faults++; r.faults > r.driver.retries || r.driver.pause(r.ctx, r.faults-1, "", fault) != nil {
+	if r.faults++; r.faults > r.driver.retries || r.driver.pause(r.ctx, r.faults-1, fault) != nil {
 		return fault
 	}
 	return nil

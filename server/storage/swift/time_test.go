@@ -3,7 +3,6 @@ package swift_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -297,7 +296,11 @@ func TestSlowIsFine(t *testing.T) {
 				if _, err := io.CopyN(io.Discard, r.Body, mebibyte/4); err != nil {
 					return nil, err
 				}
-				time.Sleep(pause)
+				select {
+				case <-time.After(pause):
+				case <-r.Context().Done():
+					return nil, r.Context().Err()
+				}
 			}
 			return takes(r)
 		}}
@@ -362,76 +365,6 @@ func TestSlowContent(t *testing.T) {
 		}()
 		if parts, err := storagetest.Append(t.Context(), d, "parts", nil, content); err != nil || storage.Size(parts) != 21 {
 			t.Errorf("parts %v, %v", parts, err)
-		}
-	})
-}
-
-// Where there is memory for one part, the next waits until it is stored.
-func TestMemoryIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		s := &there{answer: func(r *http.Request) (*http.Response, error) {
-			<-gate
-			return takes(r)
-		}}
-		d := s.open(t, retries(0))
-		content := strings.NewReader(random(2 * mebibyte))
-		parts, first, err := d.Append(t.Context(), "parts", nil, content)
-		if err != nil || len(parts) != 1 {
-			t.Fatal(parts, err)
-		}
-		var second storage.Stored
-		go func() {
-			if parts, second, err = d.Append(t.Context(), "parts", parts, content); err != nil {
-				t.Error(err)
-			}
-		}()
-		synctest.Wait()
-		if content.Len() != mebibyte {
-			t.Errorf("%d bytes are left, want that the next part is not taken while there is no memory", content.Len())
-		}
-		gate <- struct{}{}
-		if err := first(); err != nil {
-			t.Error(err)
-		}
-		synctest.Wait()
-		if len(parts) != 2 || content.Len() != 0 {
-			t.Fatalf("there are %d parts, and %d bytes left", len(parts), content.Len())
-		}
-		gate <- struct{}{}
-		if err := second(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// Who goes while he waits for memory has given nothing, and holds up nobody.
-func TestWhoWaitsForMemoryGoes(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		s := &there{answer: func(r *http.Request) (*http.Response, error) {
-			<-gate
-			return takes(r)
-		}}
-		d := s.open(t, retries(0))
-		first, stored, err := d.Append(t.Context(), "parts", nil, strings.NewReader("first"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, leave := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, leave)
-		parts, nothing, err := d.Append(ctx, "parts", first, strings.NewReader("second"))
-		if fault := nothing(); !errors.Is(err, context.Canceled) || fault != nil || len(parts) != 1 {
-			t.Errorf("parts %v, %v, stored %v; want the first, and that he has gone", parts, err, fault)
-		}
-		close(gate)
-		if err := stored(); err != nil {
-			t.Error(err)
-		}
-		if _, err := storagetest.Append(t.Context(), d, "parts", first, strings.NewReader("third")); err != nil {
-			t.Error(err)
 		}
 	})
 }

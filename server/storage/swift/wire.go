@@ -3,28 +3,15 @@ package swift
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/ncw/swift/v2"
-
 	"opendev.org/zuul/zuul-registry/server/peer"
 )
 
-// prepare has the library log in and speak, and leaves to us what is to be tried
-// again, and when it has taken too long.
-func (d *Driver) prepare() {
-	const never = 24 * time.Hour
-	d.account.ConnectTimeout, d.account.Timeout = never, never
-	d.account.UserAgent = "zuul-registry"
-	if d.account.Transport == nil {
-		d.account.Transport = newTransport(nil)
-	}
-	d.account.Transport = wire{d.account.Transport}
-}
+const userAgent = "zuul-registry"
 
 // newTransport is the HTTP beneath requests to Swift and Keystone; trust is nil where
 // there is nothing particular.
@@ -35,48 +22,11 @@ func newTransport(trust *tls.Config) *http.Transport {
 	}
 	t.TLSClientConfig.MinVersion = tls.VersionTLS12
 	t.MaxIdleConnsPerHost = 64
-	// A part has a connection of its own, and is not sent before Swift wants it, but
-	// to what is in front of a Swift and does not know of that.
-	t.Protocols = new(http.Protocols)
+	t.Protocols = new(http.Protocols) // a part has a connection of its own
 	t.Protocols.SetHTTP1(true)
-	t.ExpectContinueTimeout = time.Second
+	t.ExpectContinueTimeout = time.Second // what is in front of a Swift may not know of it
 	return t
 }
-
-// wire is the HTTP beneath the library.
-type wire struct{ http.RoundTripper }
-
-// errMoved is why no redirect is followed: a PUT would become a GET, and the token go
-// to whomever.
-var errMoved = errors.New("it is somewhere else, by its answer, and redirects are not followed")
-
-// RoundTrip keeps a login's faults apart from those of what is asked for.
-func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := w.RoundTripper.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	isLogin := r.Header.Get("X-Auth-Token") == ""
-	switch code := response.StatusCode; {
-	case code >= 300 && code < 400 && code != http.StatusNotModified:
-		return nil, errors.Join(errMoved, response.Body.Close())
-	case isLogin && code >= 300:
-		fault := &swift.Error{Text: "the login fails: " + response.Status}
-		if code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusBadRequest {
-			fault.StatusCode = code
-		}
-		return nil, errors.Join(fault, response.Body.Close())
-	}
-	if body, ok := r.Context().Value(bodyKey{}).(*io.ReadCloser); ok && !isLogin {
-		*body = response.Body
-	}
-	return response, nil
-}
-
-// bodyKey is that of an *io.ReadCloser in the context of a request, for the body of the
-// answer as it is. The library would read each piece of it in a goroutine of its own,
-// with a timer: 1.0 s of a processor for a GiB, and not 0.6.
-type bodyKey struct{}
 
 // content is what a request brings. It can be read again for the next attempt.
 type content interface {
@@ -84,8 +34,9 @@ type content interface {
 	Size() int64 // bytes
 }
 
-// loan lets one attempt read content. HTTP may still do so when it has an answer, and
-// the content is about to go.
+// loan lets one attempt read content, until it ends: an http.RoundTripper may still read
+// the body when it has returned (its documentation), and the content's memory is
+// somebody else's then.
 type loan struct {
 	content content
 	watch   *peer.Watch
@@ -113,8 +64,10 @@ func (l *loan) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (l *loan) end() {
+// Close ends the loan.
+func (l *loan) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
+	return nil
 }

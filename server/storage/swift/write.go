@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,11 +14,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
-
-	"github.com/ncw/swift/v2"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
@@ -39,13 +34,14 @@ func (d *Driver) Put(ctx context.Context, name string, r io.Reader, _ storage.Du
 
 // put has Swift compare what comes with its MD5.
 func (d *Driver) put(ctx context.Context, name string, body content, sum string) error {
-	return d.do(ctx, request{operation: http.MethodPut, object: name, body: body, headers: swift.Headers{
-		"Content-Length": strconv.FormatInt(body.Size(), 10), "Content-Type": "application/octet-stream", "Etag": sum,
-	}})
+	return d.do(ctx, request{operation: http.MethodPut, object: name, body: body, header: map[string]string{"Etag": sum}})
 }
 
 // Append takes a part into memory, and sends it from there.
 func (d *Driver) Append(ctx context.Context, directory string, parts []storage.Part, content io.Reader) ([]storage.Part, storage.Stored, error) {
+	if err := check("append", directory); err != nil {
+		return parts, storage.AlreadyStored, err
+	}
 	h, err := d.memory.fill(ctx, content, d.partSize)
 	if h.size == 0 {
 		h.release()
@@ -55,10 +51,13 @@ func (d *Driver) Append(ctx context.Context, directory string, parts []storage.P
 	done := make(chan error, 1)
 	go func() {
 		defer h.release()
+		sum := h.md5()
+		d.sending <- struct{}{}
+		defer func() { <-d.sending }()
 		// What has come counts, also when its client has gone.
-		done <- d.put(context.WithoutCancel(ctx), part.Name, h, h.md5())
+		done <- d.put(context.WithoutCancel(ctx), part.Name, h, sum)
 	}()
-	return append(slices.Clip(parts), part), sync.OnceValue(func() error { return <-done }), err
+	return append(slices.Clip(parts), part), func() error { return <-done }, err
 }
 
 // Concat makes a static large object, of others where one may not have so many
@@ -101,20 +100,10 @@ func (d *Driver) link(ctx context.Context, name string, parts []storage.Part) er
 	if err != nil {
 		return err
 	}
-	r := request{operation: http.MethodPut, object: name, body: bytes.NewReader(text), parameters: url.Values{"multipart-manifest": {"put"}},
-		headers: swift.Headers{"Content-Length": strconv.Itoa(len(text)), "Content-Type": "application/octet-stream"}}
-	for attempt := 0; ; attempt++ {
-		err := d.do(ctx, r)
-		if status(err) != http.StatusBadRequest {
-			return err
-		}
-		if gone := d.gone(ctx, parts); gone != nil || attempt >= d.retries {
-			return errors.Join(gone, err)
-		}
-		if ended := d.pause(ctx, attempt, "", err); ended != nil {
-			return err
-		}
-	}
+	return d.do(ctx, request{
+		operation: http.MethodPut, object: name, body: bytes.NewReader(text), parameters: url.Values{"multipart-manifest": {"put"}},
+		badRequest: func(ctx context.Context) error { return d.gone(ctx, parts) },
+	})
 }
 
 // path is how a static large object names an object; Swift lists it with a slash
