@@ -1,5 +1,5 @@
 // Package config is every environment variable of the program; nothing else
-// reads them.
+// reads them. Those of OpenStack's programs, OS_… and ST_…, are read by storage/swift.
 //
 // Names begin with ZUUL_REGISTRY_. A variable set to the empty string counts as
 // not set, because compose files pass on variables that nobody has set. Any

@@ -249,10 +249,13 @@ func (u *upload) latest() state {
 func (u *upload) goBack(ctx context.Context, to state) error {
 	since := u.parts
 	err := u.become(to)
-	if u.recorded != nil && !slices.Equal(u.recorded.Parts, to.Parts) {
-		err = errors.Join(err, u.record(ctx, to))
+	if err == nil && u.recorded != nil && !slices.Equal(u.recorded.Parts, to.Parts) {
+		err = u.record(ctx, to)
 	}
-	return errors.Join(err, u.free(ctx, since, to.Parts))
+	if err != nil {
+		return err // the record may still name them
+	}
+	return u.free(ctx, since, to.Parts)
 }
 
 // free deletes parts, but for those that are kept.

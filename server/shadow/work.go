@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
@@ -36,12 +37,22 @@ func newWork(log *slog.Logger) *work {
 	return w
 }
 
-// close ends all work, and waits for it.
+// grace is what work that is ended has to keep what has come. A store that is silent
+// may need more, which it does not get.
+const grace = 500 * time.Millisecond
+
+// close ends all work, and waits for it, but not for long.
 func (w *work) close() {
 	w.mu.Lock()
 	w.end()
 	w.mu.Unlock()
-	w.active.Wait()
+	ended := make(chan struct{})
+	go func() { w.active.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(grace):
+		w.log.Warn("what is being fetched is left where it is: the store does not take it")
+	}
 }
 
 // share has the answer of do, which runs once for all who ask with the same key

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -76,6 +77,8 @@ func TestBlobInParts(t *testing.T) {
 		})
 	}
 	repo.get(path).expect(http.StatusOK).holds(b.content).has("Accept-Ranges", "bytes")
+	many := "bytes=" + strings.Repeat("0-0,", 1_000) + "1-1" // which would be a flood to the store
+	repo.get(path).header("Range", many).expect(http.StatusOK).holds(b.content)
 }
 
 // A client that has a blob already is not sent it again, and one that has a

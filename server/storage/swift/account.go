@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 	"github.com/ncw/swift/v2"
@@ -21,7 +22,12 @@ import (
 type account struct {
 	mu      sync.Mutex
 	library *swift.Connection
+	refusal error     // of the last login, if it was refused
+	until   time.Time // when another is made
 }
+
+// afterRefusal is how long nobody asks again: users may be locked out who fail often.
+const afterRefusal = 10 * time.Second
 
 // session is where an account is, and what opens it.
 type session struct {
@@ -46,12 +52,27 @@ func (a *account) session(ctx context.Context) (session, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.library.Authenticated() {
-		if err := a.library.Authenticate(ctx); err != nil {
-			return session{}, a.explain(err)
+		if err := a.login(ctx); err != nil {
+			return session{}, err
 		}
 	}
 	storage, err := url.Parse(a.library.StorageUrl)
 	return session{storage, a.library.AuthToken}, err
+}
+
+func (a *account) login(ctx context.Context) error {
+	if time.Now().Before(a.until) {
+		return a.refusal
+	}
+	err := a.library.Authenticate(ctx)
+	if err == nil {
+		return nil
+	}
+	err = a.explain(err)
+	if errors.Is(err, errRefused) {
+		a.refusal, a.until = err, time.Now().Add(afterRefusal)
+	}
+	return err
 }
 
 func (a *account) explain(err error) error {

@@ -33,6 +33,7 @@ type request struct {
 	header     map[string]string
 	body       content
 	into       any                             // what the JSON of the answer is; nil: it is no JSON
+	extra      time.Duration                   // beyond silence, in which Swift may be at work
 	badRequest func(ctx context.Context) error // why Swift says 400; nil: because it could not do better
 }
 
@@ -81,7 +82,7 @@ func (d *Driver) askTwice(ctx context.Context, r request) (answer, error) {
 
 // ask asks once.
 func (d *Driver) ask(ctx context.Context, r request) (answer, error) {
-	watch := peer.NewWatch(ctx, silence)
+	watch := peer.NewWatch(ctx, silence+r.extra)
 	response, err := d.send(watch, r)
 	if err != nil {
 		err = watch.Fault(err)

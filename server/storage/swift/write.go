@@ -15,6 +15,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
@@ -89,6 +90,9 @@ type segment struct {
 	Size int64  `json:"size_bytes"`
 }
 
+// perSegment is what Swift may need to look at one, of which it does two at a time.
+const perSegment = 100 * time.Millisecond
+
 // link makes a static large object. Swift looks at each segment, and answers 400 when
 // one is not there, or when it cannot look.
 func (d *Driver) link(ctx context.Context, name string, parts []storage.Part) error {
@@ -103,6 +107,7 @@ func (d *Driver) link(ctx context.Context, name string, parts []storage.Part) er
 	return d.do(ctx, request{
 		operation: http.MethodPut, object: name, body: bytes.NewReader(text), parameters: url.Values{"multipart-manifest": {"put"}},
 		badRequest: func(ctx context.Context) error { return d.gone(ctx, parts) },
+		extra:      time.Duration(len(parts)) * perSegment,
 	})
 }
 
