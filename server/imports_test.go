@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +45,9 @@ var strangers = map[string][]string{
 	"transfer":           {"storage", "storage/filesystem", "storage/swift", "storage/memory"},
 	"shadow":             {"storage", "storage/filesystem", "storage/swift", "storage/memory"},
 }
+
+// suites are for tests alone.
+var suites = []string{"registrytest", "storage/storagetest", "storage/swift/pretend"}
 
 // api speaks for any registry, and knows nothing else.
 const speaker, spoken = "api", "oci"
@@ -102,6 +106,9 @@ func checkImport(t *testing.T, file, from, to string) {
 	}
 	if floors[to] >= floors[from] {
 		t.Errorf("%s: floor %d imports %s of floor %d", file, floors[from], to, floors[to])
+	}
+	if slices.Contains(suites, to) {
+		t.Errorf("%s: %s is for tests", file, to)
 	}
 	if from == speaker && to != spoken {
 		t.Errorf("%s: %s must not know %s, but %s alone", file, from, to, spoken)

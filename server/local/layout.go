@@ -19,7 +19,8 @@ import (
 //	    repos/<repository>/manifests/<tag>              {"<media type>": "<digest>"}
 //	    repos/<repository>/manifests/<digest>           the same
 //	    referrers/<repository>/<subject>/<digest>       the descriptor of a manifest with that subject
-//	    uploads/<id>                                    an upload's state between two requests
+//	    uploads/<id>                                    an upload's state between two requests; when it is being
+//	                                                    finished, its parts may be a blob's
 //	    segments/…                                      its content
 //	    upstream/repos/<repository>/manifests/<tag>     as above, of what was not pushed but fetched; its time
 //	    upstream/repos/<repository>/manifests/<digest>  is when the upstream last said so

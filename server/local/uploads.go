@@ -135,6 +135,9 @@ func (u *upload) record(ctx context.Context, s state) error {
 		}
 	}
 	text, err := json.Marshal(s)
+	if len(text) > maxStateSize {
+		err = oci.Errorf(oci.SizeInvalid, "the upload has come in %d parts: that is too many", len(s.Parts))
+	}
 	if err == nil {
 		err = u.registry.put(ctx, u.object(), text, storage.Volatile)
 	}

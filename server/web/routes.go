@@ -28,7 +28,8 @@ const (
 // Healthy answers that the process is there.
 func Healthy(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") }
 
-// longestProbe is what those who probe, every second or so, mostly wait for an answer.
+// longestProbe is less than what those who probe wait for an answer, as the 3 seconds
+// (timeout check) of docs/haproxy.cfg.
 const longestProbe = 2500 * time.Millisecond
 
 // Ready answers whether the registry can do its work, which probe tries.

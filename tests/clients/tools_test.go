@@ -34,8 +34,8 @@ var tools = []tool{
 
 // programs are those that Debian does not have, or not as new.
 var programs = []testbed.Tool{
-	{Module: "github.com/google/go-containerregistry", Version: "v0.22.1", Package: "cmd/crane"},
-	{Module: "github.com/regclient/regclient", Version: "v0.11.7", Package: "cmd/regctl"},
+	testbed.Crane,
+	testbed.Regctl,
 	{Module: "github.com/moby/moby/v2", Version: "v2.0.0-beta.24", Package: "cmd/dockerd"},
 	{Module: "github.com/containerd/containerd/v2", Version: "v2.4.2", Package: "cmd/containerd"},
 	{Module: "github.com/containerd/containerd/v2", Version: "v2.4.2", Package: "cmd/containerd-shim-runc-v2"},

@@ -54,7 +54,7 @@ func startHAProxy(t *testing.T, bed *testbed.Bed, address string, servers ...str
 			t.Error(err)
 		}
 	})
-	await(t, 10*time.Second, "HAProxy listens", func() error {
+	testbed.Await(t, 10*time.Second, "HAProxy listens", func() error {
 		connection, err := net.Dial("tcp", address)
 		if err != nil {
 			return err
@@ -153,7 +153,7 @@ func (h *haproxy) servers() ([]server, error) {
 // awaitServers waits until each of them has its status.
 func (h *haproxy) awaitServers(t *testing.T, statuses ...string) {
 	t.Helper()
-	await(t, 30*time.Second, "HAProxy finds its servers "+strings.Join(statuses, ", "), func() error {
+	testbed.Await(t, 30*time.Second, "HAProxy finds its servers "+strings.Join(statuses, ", "), func() error {
 		all, err := h.servers()
 		if err != nil {
 			return err

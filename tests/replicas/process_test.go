@@ -65,28 +65,6 @@ func (p *process) terminate(within time.Duration) error {
 	}
 }
 
-// await waits until a condition has no error, and gives up after a while, with
-// the last one.
-func await(t *testing.T, limit time.Duration, what string, ready func() error) {
-	t.Helper()
-	late := time.After(limit)
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for {
-		err := ready()
-		if err == nil {
-			return
-		}
-		select {
-		case <-late:
-			t.Fatalf("%s: not after %v: %v", what, limit, err)
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		case <-again.C:
-		}
-	}
-}
-
 // show shows the end of a log if the test has failed.
 func show(t *testing.T, log string) {
 	const most = 8 << 10

@@ -103,7 +103,7 @@ func (r *replica) end(how func(*process) error) error {
 // awaitReady waits until it reaches its store.
 func (r *replica) awaitReady(t *testing.T) {
 	t.Helper()
-	await(t, 30*time.Second, "the replica at "+r.address+" is ready", func() error {
+	testbed.Await(t, 30*time.Second, "the replica at "+r.address+" is ready", func() error {
 		answer, err := r.client.Get(r.URL() + "/readyz")
 		if err != nil {
 			return err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	godigest "github.com/opencontainers/go-digest"
+
+	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
 // spare has one replica unable to reach Swift: HAProxy lets it alone, until it can.
@@ -53,7 +55,7 @@ func (p *place) renew(t *testing.T) {
 	end := sync.OnceFunc(func() { close(done); pushing.Wait() })
 	defer end()
 	for n, r := range p.replicas {
-		await(t, time.Minute, "blobs are pushed", func() error {
+		testbed.Await(t, time.Minute, "blobs are pushed", func() error {
 			if pushed := p.tally.of(renewed); pushed < int64(20*(n+1)) {
 				return fmt.Errorf("they are %d", pushed)
 			}

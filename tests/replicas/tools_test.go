@@ -13,12 +13,8 @@ import (
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
-// programs are those that Debian does not have. The versions are those of
-// tests/clients, so that each is built once.
-var programs = []testbed.Tool{
-	{Module: "github.com/google/go-containerregistry", Version: "v0.22.1", Package: "cmd/crane"},
-	{Module: "github.com/regclient/regclient", Version: "v0.11.7", Package: "cmd/regctl"},
-}
+// programs are those that Debian does not have.
+var programs = []testbed.Tool{testbed.Crane, testbed.Regctl}
 
 // A tool is one of people's. What it does is written for sh, which has $ref, and
 // $tool if Debian has none.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	godigest "github.com/opencontainers/go-digest"
+
+	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
 
 // passOn has each request of an upload taken by another replica, with a token that
@@ -51,7 +53,7 @@ func (p *place) resume(t *testing.T) {
 	if _, err := sending.Write(content[:sent]); err != nil {
 		t.Fatal(err)
 	}
-	await(t, 20*time.Second, "another replica has what was stored", func() error {
+	testbed.Await(t, 20*time.Second, "another replica has what was stored", func() error {
 		if n := u.size(t, three); n < least {
 			return fmt.Errorf("it has %d bytes of %d", n, sent)
 		}

@@ -13,6 +13,7 @@ import (
 	ncw "github.com/ncw/swift/v2"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
+	"opendev.org/zuul/zuul-registry/server/storage/storagetest"
 	"opendev.org/zuul/zuul-registry/server/storage/swift"
 	"opendev.org/zuul/zuul-registry/tests/testbed"
 )
@@ -72,17 +73,10 @@ func (s store) put(name, content string) {
 // concat makes an object of parts.
 func (s store) concat(name, content string) {
 	s.Helper()
-	var parts []storage.Part
-	for rest := strings.NewReader(content); rest.Len() > 0; {
-		more, stored, err := s.Append(s.Context(), "parts", parts, rest)
-		if err == nil {
-			err = stored()
-		}
-		if err != nil {
-			s.Errorf("Append: %v", err)
-			return
-		}
-		parts = more
+	parts, err := storagetest.Append(s.Context(), s.Driver, "parts", nil, strings.NewReader(content))
+	if err != nil {
+		s.Errorf("Append: %v", err)
+		return
 	}
 	if err := s.Concat(s.Context(), name, parts); err != nil {
 		s.Errorf("Concat %s: %v", name, err)

@@ -3,6 +3,7 @@ package swift_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -68,18 +69,17 @@ func free(t testing.TB) string {
 
 func (r *registry) awaitReady() {
 	r.Helper()
-	for begin := time.Now(); ; {
+	testbed.Await(r, time.Minute, "the registry is ready", func() error {
 		response, err := http.Get(r.base + "/readyz")
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return
-			}
+		if err != nil {
+			return err
 		}
-		if time.Since(begin) > time.Minute {
-			r.Fatalf("the registry is not ready: %v", err)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return errors.New(response.Status)
 		}
-	}
+		return nil
+	})
 }
 
 // push pushes a blob as containers/image does: a request that begins, one that brings
@@ -158,5 +158,6 @@ func (r *registry) processors() float64 {
 		}
 		ticks += n
 	}
-	return float64(ticks) / 100
+	const perSecond = 100 // USER_HZ, which is the same on all machines that Go runs on
+	return float64(ticks) / perSecond
 }

@@ -54,6 +54,12 @@ const programsDir = "programs"
 // with the versions of its dependencies that the module says.
 type Tool struct{ Module, Version, Package string }
 
+// Tools of more than one package of tests, so that each is built once.
+var (
+	Crane  = Tool{Module: "github.com/google/go-containerregistry", Version: "v0.22.1", Package: "cmd/crane"}
+	Regctl = Tool{Module: "github.com/regclient/regclient", Version: "v0.11.7", Package: "cmd/regctl"}
+)
+
 func (p Tool) name() string { return filepath.Base(p.Package) }
 
 // Tools prepares programs for hosts. They are built once, and kept in the

@@ -192,7 +192,7 @@ func (d *Driver) explain(r request, err error) error {
 	if isMiss(r, err) {
 		return &fs.PathError{Op: strings.ToLower(r.operation), Path: r.object, Err: fs.ErrNotExist}
 	}
-	return fmt.Errorf("Swift fails at %s of %s: %w", r.operation, d.subject(r), err)
+	return fmt.Errorf("swift: %s of %s: %w", r.operation, d.subject(r), err)
 }
 
 // subject is what a request is about.
