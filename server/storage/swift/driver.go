@@ -156,7 +156,7 @@ var newest = map[string]string{"X-Newest": "true"}
 func describe(h http.Header) (storage.Info, error) {
 	size, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
 	if err != nil {
-		return storage.Info{}, fmt.Errorf("by Swift, an object has %q bytes", h.Get("Content-Length"))
+		return storage.Info{}, fmt.Errorf("swift: it says that an object has %q bytes", h.Get("Content-Length"))
 	}
 	modified, err := modified(h)
 	return storage.Info{Size: size, Modified: modified}, err

@@ -104,7 +104,7 @@ func (r *reader) reach() error {
 		return err
 	}
 	if length, want := a.header.Get("Content-Length"), fmt.Sprint(r.size-r.offset); length != want {
-		return errors.Join(fmt.Errorf("%s from byte %d on: Swift sends %s bytes, and not %s", r.name, r.offset, length, want), a.body.Close())
+		return errors.Join(fmt.Errorf("swift: it sends %s bytes of %s from %d on, and not %s", length, r.name, r.offset, want), a.body.Close())
 	}
 	r.body, r.at = a.body, r.offset
 	return nil
@@ -116,7 +116,7 @@ func (r *reader) again(fault error) error {
 	if fault == io.EOF {
 		fault = io.ErrUnexpectedEOF
 	}
-	fault = fmt.Errorf("%s is broken off by Swift at byte %d of %d: %w", r.name, r.offset, r.size, fault)
+	fault = fmt.Errorf("swift: it breaks off %s at byte %d of %d: %w", r.name, r.offset, r.size, fault)
 	if r.faults++; r.faults > r.driver.retries || r.driver.pause(r.ctx, r.faults-1, fault) != nil {
 		return fault
 	}

@@ -113,7 +113,7 @@ func TestReadingGoesOn(t *testing.T) {
 		{"cut often, and always further", []fault{until(1), until(2), until(3), until(4), until(5), until(6)},
 			[]string{"", "1-", "2-", "3-", "4-", "5-", "6-"}, "", size},
 		{"a fault when it asks again", []fault{until(50_000), fails(503)}, []string{"", "50000-", "50000-"}, "", size},
-		{"too often at one place", []fault{until(50_000), until(0), until(0)}, []string{"", "50000-"}, "object is broken off by Swift at byte 50000 of 200000", 50_000},
+		{"too often at one place", []fault{until(50_000), until(0), until(0)}, []string{"", "50000-"}, "breaks off object at byte 50000 of 200000", 50_000},
 		{"less than what was asked for", []fault{until(50_000), piece(content[50_000:150_000])}, []string{"", "50000-"}, "100000 bytes of object from 50000 on, and not 150000", 50_000},
 		{"more than what was asked for", []fault{until(50_000), whole}, []string{"", "50000-"}, "200000 bytes of object from 50000 on, and not 150000", 50_000},
 		{"replaced meanwhile", []fault{until(50_000), replaced}, []string{"", "50000-"}, "412", 50_000},
