@@ -43,6 +43,7 @@ func newAccount(c *swift.Connection) *account {
 	if c.Transport == nil {
 		c.Transport = newTransport(nil)
 	}
+	c.Transport = direct{c.Transport}
 	return &account{library: c}
 }
 
@@ -84,7 +85,7 @@ func (a *account) explain(err error) error {
 		return fmt.Errorf("%w: by %s there is no object-store for region %q and interface %q (OS_REGION_NAME, OS_INTERFACE), or no project is named (OS_PROJECT_NAME)",
 			errRefused, at, a.library.Region, a.library.EndpointType)
 	}
-	for _, final := range []error{swift.AuthorizationFailed, swift.Forbidden, swift.BadRequest} {
+	for _, final := range []error{swift.AuthorizationFailed, swift.Forbidden, swift.BadRequest, errMoved} {
 		if errors.Is(err, final) {
 			return fmt.Errorf("%w at %s: %v", errRefused, at, err)
 		}

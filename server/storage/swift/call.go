@@ -94,6 +94,7 @@ func (d *Driver) ask(ctx context.Context, r request) (answer, error) {
 	case r.into != nil:
 		err = json.NewDecoder(a.body).Decode(r.into)
 	case r.operation == http.MethodGet:
+		watch.Pause() // nobody waits before the first Read
 		return a, nil
 	default:
 		_, err = io.Copy(io.Discard, a.body)
@@ -162,8 +163,7 @@ func (f *fault) Error() string { return f.text }
 
 // refusal is a fault unless the answer is good, and closes its body then. A PUT is not
 // done when the answer is 202: something was stored there by a server whose clock is
-// ahead. Redirects are not followed: a PUT would become a GET, and the token go to
-// whomever.
+// ahead.
 func refusal(r request, response *http.Response) *fault {
 	code := response.StatusCode
 	isLater := r.operation == http.MethodPut && r.object != "" && code == http.StatusAccepted
@@ -220,7 +220,7 @@ func status(err error) int {
 
 // mayPass says that a fault may be over soon.
 func mayPass(r request, err error) bool {
-	if errors.Is(err, errRefused) {
+	if errors.Is(err, errRefused) || errors.Is(err, errMoved) {
 		return false
 	}
 	switch code := status(err); code {

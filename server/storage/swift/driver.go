@@ -4,7 +4,8 @@
 // What is appended is cut into parts. A part waits in memory until Swift has it, and
 // can so be sent again; the next one arrives meanwhile. Each is an object under a
 // name of its own, which is never used again. Concat makes a static large object over
-// the parts where they are: no byte is sent, copied or read twice.
+// the parts where they are: no byte is copied or read for that, and none is sent twice
+// but where sending failed.
 //
 // Everything that is asked for again after a fault may be: content is the same each
 // time, and what a name had between two attempts is as if the last had come later.
@@ -36,7 +37,7 @@ import (
 // Options are the settings of a Driver.
 type Options struct {
 	Account     *swift.Connection // from AccountFromEnvironment; the driver's from then on
-	Container   string            // made if absent
+	Container   string            // New makes it if there is none
 	PartSize    int64             // bytes of the largest part, at least SmallestPart
 	Connections int               // parts that may be sent at once: times PartSize, the memory for parts
 	Retries     int               // further attempts after a fault
@@ -88,10 +89,7 @@ func Attach(ctx context.Context, o Options) (*Driver, error) {
 func newDriver(o Options) *Driver {
 	a := newAccount(o.Account)
 	return &Driver{
-		account: a, client: &http.Client{
-			Transport:     a.library.Transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		account: a, client: &http.Client{Transport: a.library.Transport},
 		container: o.Container, partSize: o.PartSize, retries: o.Retries, log: o.Log,
 		memory: newMemory(int64(o.Connections) * o.PartSize), sending: make(chan struct{}, o.Connections),
 	}

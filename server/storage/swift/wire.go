@@ -3,6 +3,7 @@ package swift
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -25,8 +26,23 @@ func newTransport(trust *tls.Config) *http.Transport {
 	t.Protocols = new(http.Protocols) // a part has a connection of its own
 	t.Protocols.SetHTTP1(true)
 	t.ExpectContinueTimeout = time.Second // what is in front of a Swift may not know of it
+	t.ResponseHeaderTimeout = 0           // a Watch does that, for as long as it may take
 	return t
 }
+
+// direct follows no redirect: a PUT would become a GET, and a token or password go to
+// whomever.
+type direct struct{ http.RoundTripper }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := d.RoundTripper.RoundTrip(r)
+	if err == nil && response.StatusCode >= 300 && response.StatusCode < 400 && response.Header.Get("Location") != "" {
+		return nil, errors.Join(errMoved, response.Body.Close())
+	}
+	return response, err
+}
+
+var errMoved = errors.New("it is at another URL, by the answer: give that one, redirects are not followed")
 
 // content is what a request brings. It can be read again for the next attempt.
 type content interface {
