@@ -175,12 +175,20 @@ func breaksOff(_ *pretend.Swift, w http.ResponseWriter, _ *http.Request) {
 
 func TestListThatBreaksOffIsAskedForAgain(t *testing.T) {
 	t.Parallel()
-	for name, f := range map[string]fault{"ended": breaksOff, "cut": func(s *pretend.Swift, w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		breaksOff(s, w, r)
-		_ = http.NewResponseController(w).Flush()
-		cut(s, w, r)
-	}} {
+	for name, f := range map[string]fault{
+		"ended": breaksOff,
+		"cut": func(s *pretend.Swift, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			breaksOff(s, w, r)
+			_ = http.NewResponseController(w).Flush()
+			cut(s, w, r)
+		},
+		"no JSON": func(_ *pretend.Swift, w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "<html>")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done() // or the rest is waited for
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := pretend.New(t)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -241,5 +242,23 @@ func TestManyRenewATokenAtOnce(t *testing.T) {
 	}
 	if logins := count(s.Asked(), login); logins != 2 {
 		t.Errorf("it logged in %d times, want that one does so for all", logins)
+	}
+}
+
+// Who is asked to log in elsewhere does not tell the key there.
+func TestLoginIsNotRedirected(t *testing.T) {
+	t.Parallel()
+	var told atomic.Value
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told.Store(r.Header.Get("X-Auth-Key")) }))
+	t.Cleanup(elsewhere.Close)
+	s := pretend.New(t)
+	meet(s, login, always, fails(302, "Location", elsewhere.URL))
+	o := s.Options()
+	o.Retries = 0
+	if _, err := swift.New(t.Context(), o); err == nil {
+		t.Error("no error")
+	}
+	if key := told.Load(); key != nil {
+		t.Errorf("somebody else was told %q", key)
 	}
 }

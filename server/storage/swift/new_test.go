@@ -117,6 +117,7 @@ func TestLimits(t *testing.T) {
 		segments int // of which a large object is made
 		page     string
 	}{
+		"401":          {fails(401), 1000, "10000"},
 		"403":          {fails(403), 1000, "10000"},
 		"404":          {fails(404), 1000, "10000"},
 		"said":         {tells(`{"swift": {"container_listing_limit": 200}, "slo": {"max_manifest_segments": 3}}`), 3, "200"},

@@ -328,23 +328,38 @@ func TestCloseEndsARead(t *testing.T) {
 	}
 }
 
-// Who stops reading does not hold a connection.
-func TestCloseGivesUpTheRest(t *testing.T) {
+// Who stops reading does not hold a connection, and nor does who reads elsewhere.
+func TestTheRestIsGivenUp(t *testing.T) {
 	t.Parallel()
-	s := pretend.New(t)
-	d := s.Open()
-	put(t, d, "object", random(100_000))
-	left := make(chan struct{})
-	steps(s, untilThen(50_000, func(_ *pretend.Swift, _ http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done()
-		close(left)
-	}))
-	f, _, err := d.Open(t.Context(), "object")
-	if err != nil {
-		t.Fatal(err)
+	for name, leave := range map[string]func(f io.ReadSeekCloser) error{
+		"Close": io.ReadSeekCloser.Close,
+		"Seek": func(f io.ReadSeekCloser) error {
+			_, err := f.Seek(90_000, io.SeekStart)
+			if _, fault := io.ReadAll(f); fault != nil {
+				return fault
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := s.Open()
+			put(t, d, "object", random(100_000))
+			left := make(chan struct{})
+			steps(s, untilThen(50_000, func(_ *pretend.Swift, _ http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				close(left)
+			}))
+			f, _, err := d.Open(t.Context(), "object")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := leave(f); err != nil {
+				t.Error(err)
+			}
+			<-left
+			_ = f.Close()
+		})
 	}
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
-	<-left
 }

@@ -1,97 +1,19 @@
 package swift_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	ncw "github.com/ncw/swift/v2"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/storage/storagetest"
 	"opendev.org/zuul/zuul-registry/server/storage/swift"
 )
-
-// These tests are in a time of their own, and so without a network.
-
-// there is a Swift that answers as it is told to.
-type there struct {
-	answer func(r *http.Request) (*http.Response, error) // about the object
-
-	mu    sync.Mutex
-	asked []time.Time // about the object
-	log   bytes.Buffer
-}
-
-func (s *there) RoundTrip(r *http.Request) (*http.Response, error) {
-	switch {
-	case r.URL.Path == "/auth":
-		return says(200, "", "X-Storage-Url", "http://swift/v1/AUTH_a", "X-Auth-Token", "token"), nil
-	case r.URL.Path == "/info":
-		return says(200, `{"slo": {}}`), nil
-	case r.URL.Path == "/v1/AUTH_a/images" && r.Method == http.MethodHead:
-		return says(204, ""), nil
-	}
-	s.mu.Lock()
-	s.asked = append(s.asked, time.Now())
-	s.mu.Unlock()
-	return s.answer(r)
-}
-
-// says is an answer.
-func says(status int, body string, headers ...string) *http.Response {
-	h := http.Header{"Content-Length": {fmt.Sprint(len(body))}}
-	for i := 0; i < len(headers); i += 2 {
-		h.Set(headers[i], headers[i+1])
-	}
-	return &http.Response{StatusCode: status, Status: fmt.Sprint(status), Header: h, Body: io.NopCloser(strings.NewReader(body))}
-}
-
-// hangs until the request is given up.
-func hangs(r *http.Request) (*http.Response, error) {
-	<-r.Context().Done()
-	return nil, r.Context().Err()
-}
-
-// takes a body whole.
-func takes(r *http.Request) (*http.Response, error) {
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		return nil, err
-	}
-	return says(201, ""), nil
-}
-
-func (s *there) open(t *testing.T, change func(*swift.Options)) *swift.Driver {
-	t.Helper()
-	o := swift.Options{
-		Account:   &ncw.Connection{AuthUrl: "http://swift/auth", AuthVersion: 1, UserName: "a", ApiKey: "key", Transport: s},
-		Container: "images", PartSize: mebibyte, Connections: 1, Retries: 2, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
-	}
-	change(&o)
-	d, err := swift.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// waits is the time between what Swift was asked.
-func (s *there) waits() (all []time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := 1; i < len(s.asked); i++ {
-		all = append(all, s.asked[i].Sub(s.asked[i-1]))
-	}
-	return all
-}
 
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
@@ -181,29 +103,6 @@ func TestNobodyWaitsForWhoHasGone(t *testing.T) {
 	}
 }
 
-// trickle is a good answer of which each piece takes a while.
-func trickle(r *http.Request, pause time.Duration, pieces ...string) *http.Response {
-	body, more := io.Pipe()
-	go func() {
-		for _, piece := range pieces {
-			select {
-			case <-time.After(pause):
-			case <-r.Context().Done():
-				_ = more.CloseWithError(r.Context().Err())
-				return
-			}
-			if _, err := io.WriteString(more, piece); err != nil {
-				return
-			}
-		}
-		_ = more.Close()
-	}()
-	whole := strings.Join(pieces, "")
-	answer := says(200, whole, "Etag", "e", "X-Timestamp", "1700000000.00000")
-	answer.Body = body
-	return answer
-}
-
 // An attempt has failed when nothing is heard of it.
 func TestSilence(t *testing.T) {
 	t.Parallel()
@@ -272,14 +171,6 @@ func TestSilenceAmidABody(t *testing.T) {
 	})
 }
 
-// silent gives nothing until it is given up.
-type silent struct{ ctx context.Context }
-
-func (s silent) Read([]byte) (int, error) {
-	<-s.ctx.Done()
-	return 0, s.ctx.Err()
-}
-
 // What is slow is not silent.
 func TestSlowIsFine(t *testing.T) {
 	t.Parallel()
@@ -336,19 +227,6 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// lasting can be read as long as its request has not ended.
-type lasting struct {
-	ctx context.Context
-	io.ReadCloser
-}
-
-func (l lasting) Read(p []byte) (int, error) {
-	if err := l.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return l.ReadCloser.Read(p)
-}
-
 // A client who takes his time holds no request of Swift's.
 func TestSlowContent(t *testing.T) {
 	t.Parallel()
@@ -365,6 +243,54 @@ func TestSlowContent(t *testing.T) {
 		}()
 		if parts, err := storagetest.Append(t.Context(), d, "parts", nil, content); err != nil || storage.Size(parts) != 21 {
 			t.Errorf("parts %v, %v", parts, err)
+		}
+	})
+}
+
+// To make an object of many parts, Swift looks at each.
+func TestConcatOfManyMayTakeLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &there{answer: func(r *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(time.Minute):
+				return takes(r)
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		}}
+		d := s.open(t, retries(0))
+		if err := d.Concat(t.Context(), "object", many(1000)); err != nil {
+			t.Error(err)
+		}
+		if err := d.Concat(t.Context(), "object", many(10)); err == nil {
+			t.Error("a few parts may take as long")
+		}
+	})
+}
+
+// A user may be locked out who is refused often.
+func TestRefusedLoginsAreFew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &there{answer: func(*http.Request) (*http.Response, error) { return says(401, ""), nil }}
+		d := s.open(t, retries(3))
+		s.refuses, s.logins = true, 0
+		for _, want := range []int{2, 2, 4, 4} { // the library tries twice
+			for range 5 {
+				if err := d.Touch(t.Context(), "object"); err == nil || !strings.Contains(err.Error(), "http://swift/auth") {
+					t.Errorf("%v, want that the login is refused", err)
+				}
+				time.Sleep(time.Second)
+			}
+			if s.logins != want {
+				t.Errorf("%d logins are tried, want %d", s.logins, want)
+			}
+		}
+		s.refuses, s.answer = false, func(*http.Request) (*http.Response, error) { return says(202, ""), nil }
+		time.Sleep(10 * time.Second)
+		if err := d.Touch(t.Context(), "object"); err != nil {
+			t.Errorf("when it is not refused any more: %v", err)
 		}
 	})
 }
@@ -393,5 +319,27 @@ func TestCloseBesideARead(t *testing.T) {
 		if read == nil || read == io.EOF || time.Since(begin) != 0 {
 			t.Errorf("the Read ended with %v, after %v", read, time.Since(begin))
 		}
+	})
+}
+
+// Who opens a large object and reads later is not taken for Swift that is silent.
+func TestReaderThatBeginsLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		content := random(100_000)
+		s := &there{answer: func(r *http.Request) (*http.Response, error) {
+			a := says(200, content, "Etag", "e", "X-Timestamp", "1700000000.00000")
+			a.Body = lasting{r.Context(), a.Body}
+			return a, nil
+		}}
+		f, _, err := s.open(t, retries(0)).Open(t.Context(), "object")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if all, err := io.ReadAll(f); err != nil || string(all) != content || len(s.asked) != 1 {
+			t.Errorf("%d bytes, %v, after %d requests", len(all), err, len(s.asked))
+		}
+		_ = f.Close()
 	})
 }
