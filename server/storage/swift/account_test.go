@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -203,6 +204,9 @@ func TestAuthorities(t *testing.T) {
 	environment(t, append(variables, "OS_CACERT", authority(t, k.Server))...)
 	if err := opened(t); err != nil || len(k.used) != 2 {
 		t.Errorf("with the authority: %v, Swift was asked %q", err, k.used)
+	}
+	if account, err := swift.AccountFromEnvironment(); err != nil || account.Transport.(*http.Transport).ResponseHeaderTimeout != 0 {
+		t.Errorf("%v; or a limit beside the driver's own, which depends on what is asked for", err)
 	}
 	for what, path := range map[string]string{"missing": "/nowhere/ca.pem", "no certificate": file(t, "empty.pem", "nothing")} {
 		environment(t, append(variables, "OS_CACERT", path)...)

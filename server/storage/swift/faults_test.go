@@ -81,7 +81,7 @@ func TestClocksThatDiffer(t *testing.T) {
 func TestFaultsThatStay(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations {
-		for _, status := range []int{400, 403, 405, 411, 412, 413, 416} {
+		for _, status := range []int{400, 403, 413} {
 			if status == 400 && op.name == "Concat" {
 				continue // may be of a part, see TestConcatLooksForPartsThatAreGone
 			}
@@ -200,20 +200,18 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strangers.Add(1) }))
 	t.Cleanup(elsewhere.Close)
 	for _, op := range operations {
-		for _, status := range []int{301, 307} {
-			t.Run(fmt.Sprint(op.name, "/", status), func(t *testing.T) {
-				t.Parallel()
-				s := pretend.New(t)
-				d := prepared(t, s, 2)
-				meet(s, op.meant, always, fails(status, "Location", elsewhere.URL))
-				if err := op.do(t.Context(), d); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), op.named) {
-					t.Errorf("%v, want a fault at %s", err, op.named)
-				}
-				if again(s) != 0 {
-					t.Errorf("the log is %q", s.Log())
-				}
-			})
-		}
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			s := pretend.New(t)
+			d := prepared(t, s, 2)
+			meet(s, op.meant, always, fails(302, "Location", elsewhere.URL))
+			if err := op.do(t.Context(), d); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), op.named) {
+				t.Errorf("%v, want a fault at %s", err, op.named)
+			}
+			if again(s) != 0 {
+				t.Errorf("the log is %q", s.Log())
+			}
+		})
 	}
 	t.Cleanup(func() {
 		if n := strangers.Load(); n != 0 {

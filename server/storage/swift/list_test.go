@@ -183,11 +183,6 @@ func TestListThatBreaksOffIsAskedForAgain(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			cut(s, w, r)
 		},
-		"no JSON": func(_ *pretend.Swift, w http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(w, "<html>")
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done() // or the rest is waited for
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,6 +207,24 @@ func TestListThatBreaksOffIsAskedForAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is no list is not read on.
+func TestListThatIsNone(t *testing.T) {
+	t.Parallel()
+	s := pretend.New(t)
+	d := open(t, s, retries(0))
+	left := make(chan struct{})
+	meet(s, "GET images", 1, func(_ *pretend.Swift, w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "<html>")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(left)
+	})
+	if got, err := names(t.Context(), d, "d", ""); err == nil || len(got) != 0 {
+		t.Errorf("%q, %v", got, err)
+	}
+	<-left
 }
 
 // An error ends a list, after what came before it.

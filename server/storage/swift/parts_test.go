@@ -247,3 +247,26 @@ func TestContentThatChangesOnItsWay(t *testing.T) {
 		})
 	}
 }
+
+// What is in front of a Swift may not know that a body waits until it is wanted.
+func TestNobodySaysThatABodyIsWanted(t *testing.T) {
+	t.Parallel()
+	s := pretend.New(t)
+	d := open(t, s, retries(0))
+	content, came := random(1000), make([]byte, 1000)
+	meet(s, "PUT images/parts/", 1, func(_ *pretend.Swift, w http.ResponseWriter, r *http.Request) {
+		connection, both, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := io.ReadFull(both, came); err != nil || r.Header.Get("Expect") != "100-continue" {
+			t.Error(r.Header, err)
+		}
+		_, _ = io.WriteString(connection, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		_ = connection.Close()
+	})
+	if _, err := storagetest.Append(t.Context(), d, "parts", nil, strings.NewReader(content)); err != nil || string(came) != content {
+		t.Errorf("%v, or what came is not what was sent", err)
+	}
+}
