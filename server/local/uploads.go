@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
@@ -192,27 +193,36 @@ func (c nothing) Read(p []byte) (int, error) {
 // more than the parts that are on their way. The error of the last driver.Append is
 // apart from what is known to be the store's.
 func (u *upload) append(ctx context.Context, content *tee) (failed, fault error) {
-	before := make(chan error, 1) // the fate of the part before
-	before <- nil
+	stored := storage.AlreadyStored                                 // of the part before
+	recorded, older := storage.AlreadyStored, storage.AlreadyStored // of that one, and of the one before it
 	for {
-		parts, stored, failed := u.registry.driver.Append(ctx, segmentsOf(u.name.Area), u.parts, content)
-		fault := <-before
+		parts, next, failed := u.registry.driver.Append(ctx, segmentsOf(u.name.Area), u.parts, content)
 		u.parts = parts
+		fault := errors.Join(stored(), older())
 		if fault != nil || failed != nil || content.ended {
-			return failed, errors.Join(fault, stored())
+			return failed, errors.Join(fault, recorded(), next())
 		}
 		now, err := u.state()
 		if err != nil {
-			return err, stored()
+			return err, errors.Join(recorded(), next())
 		}
-		go func() {
-			err := stored()
-			if err == nil {
-				err = u.record(ctx, now)
-			}
-			before <- err
-		}()
+		stored = sync.OnceValue(next)
+		older, recorded = recorded, u.recordLater(ctx, now, stored, recorded)
 	}
+}
+
+// recordLater records a state when its last part is stored and the state before it is
+// recorded. It returns what waits for that, however often.
+func (u *upload) recordLater(ctx context.Context, s state, stored, before func() error) func() error {
+	recorded := sync.OnceValue(func() error {
+		err := errors.Join(stored(), before())
+		if err == nil {
+			err = u.record(ctx, s)
+		}
+		return err
+	})
+	go func() { _ = recorded() }() // which is asked for again
+	return recorded
 }
 
 // tee hashes and counts what is read.

@@ -82,15 +82,16 @@ func (r *registry) awaitReady() {
 	})
 }
 
+// digestOf is what a client knows of a blob before it pushes it.
+func digestOf(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
+
 // push pushes a blob as containers/image does: a request that begins, one that brings
 // the content, one that ends.
-func (r *registry) push(content []byte) (digest string) {
+func (r *registry) push(content []byte, digest string) {
 	r.Helper()
-	digest = fmt.Sprintf("sha256:%x", sha256.Sum256(content))
 	location := r.ask(http.MethodPost, "/v2/app/blobs/uploads/", nil, http.StatusAccepted)
 	location = r.ask(http.MethodPatch, location, bytes.NewReader(content), http.StatusAccepted)
 	r.ask(http.MethodPut, location+"?digest="+url.QueryEscape(digest), nil, http.StatusCreated)
-	return digest
 }
 
 // ask makes a request of a writer, and gives the location of the answer.
