@@ -71,7 +71,7 @@ func (r *Registry) DeleteBlob(ctx context.Context, name oci.Name, d oci.Digest) 
 	searching, stop := context.WithTimeout(ctx, longestSearch)
 	defer stop()
 	user, err := r.userOf(searching, name.Area, d)
-	if searching.Err() != nil && ctx.Err() == nil {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return oci.Errorf(oci.Unsupported, "blob %s may be needed: there are too many manifests to find out", d)
 	}
 	if err != nil {

@@ -3,8 +3,6 @@ package local
 import (
 	"context"
 	"crypto/rand"
-	"encoding"
-	"encoding/json"
 	"errors"
 	"hash"
 	"io"
@@ -15,19 +13,6 @@ import (
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
-
-// state is an upload as it is kept between two requests, so that any process
-// with the same store can go on with it.
-type state struct {
-	Repository string         `json:"repository"`
-	Algorithm  oci.Algorithm  `json:"algorithm"`
-	Hash       []byte         `json:"hash"` // marshalled, after the parts
-	Parts      []storage.Part `json:"parts"`
-	Finishing  bool           `json:"finishing,omitempty"` // the parts may be a blob's already
-}
-
-// Some 60,000 parts: 900 GiB of 16 MiB each.
-const maxStateSize = 4 << 20
 
 // upload is an oci.Upload.
 type upload struct {
@@ -72,80 +57,6 @@ func (r *Registry) ResumeUpload(ctx context.Context, name oci.Name, id string) (
 		return nil, err
 	}
 	return u, nil
-}
-
-func (u *upload) load(ctx context.Context) error {
-	begin, err := u.read(ctx)
-	if errors.Is(err, errDamaged) { // by a power cut
-		return errors.Join(u.orUnknown(fs.ErrNotExist), u.registry.driver.Delete(ctx, u.object()))
-	}
-	if err != nil {
-		return u.orUnknown(err)
-	}
-	if begin.Repository != u.name.Repository {
-		return oci.Errorf(oci.BlobUploadUnknown, "upload %s is not one of repository %s", u.id, u.name)
-	}
-	u.begin, u.recorded = begin, &begin
-	return u.become(begin)
-}
-
-// read is what the store knows of the upload now.
-func (u *upload) read(ctx context.Context) (s state, err error) {
-	text, err := u.registry.read(ctx, u.object(), maxStateSize)
-	if err != nil {
-		return s, err
-	}
-	err = decode(u.object(), text, &s)
-	return s, err
-}
-
-// object is the name of the stored state.
-func (u *upload) object() string { return uploadName(u.name.Area, u.id) }
-
-func (u *upload) orUnknown(err error) error {
-	return orUnknown(err, oci.BlobUploadUnknown, "upload "+u.id)
-}
-
-// become makes the upload what it was.
-func (u *upload) become(s state) error {
-	u.parts, u.algorithm, u.hash, u.finishing = s.Parts, s.Algorithm, s.Algorithm.New(), s.Finishing
-	if len(s.Hash) == 0 {
-		return nil
-	}
-	return u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(s.Hash)
-}
-
-// state is what the upload is.
-func (u *upload) state() (state, error) {
-	marshalled, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
-	return state{u.name.Repository, u.algorithm, marshalled, u.parts, u.finishing}, err
-}
-
-// record keeps a state in the store. An upload that another process has finished or
-// cancelled meanwhile, or is finishing, is not brought back by it: whoever had its parts
-// then could free what is a blob's.
-func (u *upload) record(ctx context.Context, s state) error {
-	ctx = context.WithoutCancel(ctx)
-	if u.recorded != nil {
-		now, err := u.read(ctx)
-		if err == nil && now.Finishing && !u.finishing {
-			err = fs.ErrNotExist
-		}
-		if err != nil {
-			return u.orUnknown(err)
-		}
-	}
-	text, err := json.Marshal(s)
-	if len(text) > maxStateSize {
-		err = oci.Errorf(oci.SizeInvalid, "the upload has come in %d parts: that is too many", len(s.Parts))
-	}
-	if err == nil {
-		err = u.registry.put(ctx, u.object(), text, storage.Volatile)
-	}
-	if err == nil {
-		u.recorded = &s
-	}
-	return err
 }
 
 func (u *upload) ID() string { return u.id }
@@ -209,20 +120,6 @@ func (u *upload) append(ctx context.Context, content *tee) (failed, fault error)
 		stored = sync.OnceValue(next)
 		older, recorded = recorded, u.recordLater(ctx, now, stored, recorded)
 	}
-}
-
-// recordLater records a state when its last part is stored and the state before it is
-// recorded. It returns what waits for that, however often.
-func (u *upload) recordLater(ctx context.Context, s state, stored, before func() error) func() error {
-	recorded := sync.OnceValue(func() error {
-		err := errors.Join(stored(), before())
-		if err == nil {
-			err = u.record(ctx, s)
-		}
-		return err
-	})
-	go func() { _ = recorded() }() // which is asked for again
-	return recorded
 }
 
 // tee hashes and counts what is read.
@@ -370,18 +267,6 @@ func (u *upload) Cancel(ctx context.Context) error {
 		err = u.free(ctx, u.parts, nil)
 	}
 	return errors.Join(err, u.drop(ctx))
-}
-
-// drop removes the stored state.
-func (u *upload) drop(ctx context.Context) error {
-	if u.recorded == nil {
-		return nil
-	}
-	if err := u.registry.driver.Delete(ctx, u.object()); err != nil {
-		return err
-	}
-	u.recorded = nil
-	return nil
 }
 
 // done ends the turn.

@@ -79,7 +79,7 @@ var operations = []operation{
 			return err
 		}
 		if after, err := d.Stat(ctx, "d/object"); err != nil || !after.Modified.After(before.Modified) {
-			return fmt.Errorf("%w: it was modified at %v, and then at %v", err, before.Modified, after.Modified)
+			return fmt.Errorf("%v: it was modified at %v, and then at %v", err, before.Modified, after.Modified)
 		}
 		return nil
 	}},
@@ -90,7 +90,7 @@ func deleted(ctx context.Context, d *swift.Driver) error {
 		return err
 	}
 	if all, err := names(ctx, d, "parts", ""); err != nil || len(all) > 0 {
-		return fmt.Errorf("%w: the store has %q", err, all)
+		return fmt.Errorf("%v: the store has %q", err, all)
 	}
 	if _, err := d.Stat(ctx, "d/large"); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("a deleted object: %w", err)
