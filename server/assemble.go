@@ -27,7 +27,8 @@ const idle = 2 * time.Minute
 type assembly struct {
 	handler http.Handler // of ADDRESS
 	pushes  http.Handler // of PUSH_ADDRESS; nil: it is not set
-	close   func()       // to be called when the last handler has returned, before the store is closed
+	kept    *local.Registry
+	close   func() // to be called when the last handler has returned, before the store is closed
 }
 
 // assemble wires the server: one layer a line.
@@ -41,7 +42,7 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 		return assembly{}, err
 	}
 
-	kept := openLocal(store, c.Namespacing)
+	kept := openLocal(c, store)
 	shadowed := shadow.New(kept, shadow.Options{Upstreams: upstreams, TagTTL: c.UpstreamTagTTL, Log: log})
 	pushed := shadowed.Pushes()
 
@@ -62,7 +63,7 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 			Log: log, Identify: tokens.Identify, Describe: images.Describe, BehindProxy: !c.TLS, Idle: idle,
 		})
 	}
-	a := assembly{close: shadowed.Close}
+	a := assembly{kept: kept, close: shadowed.Close}
 	a.handler = speak(guarded, c.PushAddress != "")
 	if c.PushAddress != "" {
 		a.pushes = speak(guardedPushes, false)
@@ -71,11 +72,10 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 }
 
 // openLocal makes the registry of what the store keeps.
-func openLocal(store storage.Driver, mode namespace.Mode) *local.Registry {
-	if mode == namespace.Path {
-		return local.NewPerNamespace(store)
-	}
-	return local.New(store)
+func openLocal(c config.Config, store storage.Driver) *local.Registry {
+	return local.New(store, local.Options{
+		PerNamespace: c.Namespacing == namespace.Path, Older: c.Namespacing.Older, Grace: c.PruneUploadAge,
+	})
 }
 
 func openUpstreams(c config.Config, log *slog.Logger) (upstream.Registries, error) {

@@ -37,6 +37,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "run the registry (what is done without a command)", alone((*program).serve)},
+		{"prune", "remove from the store what has expired and what nothing needs", alone((*program).prune)},
 		{"check", "read the whole store and print each fault", alone((*program).check)},
 		{"certificate", "write a self-signed certificate and key, unless they exist", alone((*program).certificate)},
 		{"copy", "copy images from registry to registry: SRC DST [SRC DST]...", (*program).copy},

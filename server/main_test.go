@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
 // stream is output that can be read while it is written.
@@ -96,18 +99,39 @@ func TestExitCodes(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
-	stray := filepath.Join(dir, "storage/_local/blobs/stray")
-	if err := os.MkdirAll(filepath.Dir(stray), 0o755); err != nil {
+	area := filepath.Join(dir, "storage/_local")
+	if err := os.MkdirAll(filepath.Join(area, "blobs"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if code, stdout, _ := execute(t, house(dir), "check"); code != exitDone || !strings.Contains(stdout, "faults found: 0") {
+	if code, stdout, _ := execute(t, house(dir), "check"); code != exitDone || !strings.HasSuffix(stdout, ": 0 objects checked, faults found: 0\n") {
 		t.Errorf("check of a sound store: exit code %d, %s", code, stdout)
 	}
-	if err := os.WriteFile(stray, nil, 0o600); err != nil {
-		t.Fatal(err)
+	blob := "blobs/" + oci.SHA256.Sum([]byte("content")).String()
+	for name, content := range map[string]string{"stray": "", blob + "/data": "another"} {
+		path := filepath.Join(area, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if code, stdout, _ := execute(t, house(dir), "check"); code != exitFailed || !strings.Contains(stdout, "_local/blobs/stray") {
-		t.Errorf("check of a damaged store: exit code %d, %s", code, stdout)
+	damage := "_local/" + blob + "/data: has the content of " + oci.SHA256.Sum([]byte("another")).String()
+	quarantine := "_local/" + strings.Replace(blob, "blobs", "quarantine", 1)
+	stray := "_local/stray: is nothing that belongs here\n"
+	summary := filepath.Join(dir, "storage") + ": %d objects checked, faults found: %d%s\n"
+	for _, tt := range []struct {
+		more []string
+		want string
+	}{
+		{nil, damage + "\n" + stray + fmt.Sprintf(summary, 2, 2, "")},
+		{[]string{"ZUUL_REGISTRY_CHECK_QUARANTINE=true"},
+			damage + ", moved to " + quarantine + "\n" + stray + fmt.Sprintf(summary, 2, 2, ", moved to quarantine: 1")},
+		{nil, stray + fmt.Sprintf(summary, 1, 1, "")},
+	} {
+		if code, stdout, _ := execute(t, house(dir, tt.more...), "check"); code != exitFailed || stdout != tt.want {
+			t.Errorf("check with %q: exit code %d\n%swant\n%s", tt.more, code, stdout, tt.want)
+		}
 	}
 }
 

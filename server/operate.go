@@ -77,10 +77,15 @@ func (p *program) check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("no store to check: %w", err)
 	}
-	faults, progress := 0, p.progress("checking")
-	err = local.New(store).Check(ctx, local.Inspection{
+	faults, moved, progress := 0, 0, p.progress("checking")
+	err = openLocal(c, store).Check(ctx, local.Inspection{
+		Quarantine: c.CheckQuarantine,
 		Report: func(f local.Fault) {
 			faults++
+			if f.Moved != "" {
+				moved++
+				f.Problem += ", moved to " + f.Moved
+			}
 			progress.clear()
 			_, _ = fmt.Fprintf(p.stdout, "%s: %s\n", f.Object, f.Problem)
 		},
@@ -90,7 +95,11 @@ func (p *program) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(p.stdout, "%s: %d objects checked, faults found: %d\n", store.place, progress.done, faults); err != nil {
+	summary := fmt.Sprintf("%s: %d objects checked, faults found: %d", store.place, progress.done, faults)
+	if c.CheckQuarantine {
+		summary += fmt.Sprintf(", moved to quarantine: %d", moved)
+	}
+	if _, err := fmt.Fprintln(p.stdout, summary); err != nil {
 		return err
 	}
 	if faults > 0 {

@@ -30,6 +30,9 @@ func (p *program) progress(title string) *progress {
 	return g
 }
 
+// unknown is a total that is not known.
+const unknown = -1
+
 func (g *progress) show(done, total int) {
 	g.done = done
 	if g.bar != nil {
@@ -39,7 +42,11 @@ func (g *progress) show(done, total int) {
 	}
 	if time.Since(g.said) >= sayEvery {
 		g.said = time.Now()
-		_, _ = fmt.Fprintf(g.program.stderr, "%s: %d of %d\n", g.title, done, total)
+		of := ""
+		if total != unknown {
+			of = fmt.Sprintf(" of %d", total)
+		}
+		_, _ = fmt.Fprintf(g.program.stderr, "%s: %d%s\n", g.title, done, of)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"opendev.org/zuul/zuul-registry/server/config"
+	"opendev.org/zuul/zuul-registry/server/metrics"
 )
 
 func (p *program) serve(ctx context.Context) (err error) {
@@ -36,6 +37,8 @@ func (p *program) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer assembled.close()
+	measured := metrics.New()
+	defer timer{c, log, assembled.kept, measured}.start()()
 	s, err := newServer(c, log)
 	if err != nil {
 		return err
@@ -45,9 +48,17 @@ func (p *program) serve(ctx context.Context) (err error) {
 	}
 	handlers := []http.Handler{assembled.handler, assembled.pushes}
 	for i, l := range listeners {
-		s.open(l, handlers[i])
+		s.open(l, handlers[i], s.tls)
 		log.Info("serving", "address", l.Addr().String(), "pushes", i == len(listeners)-1,
 			"tls", c.TLS, "storage", c.Storage, "place", store.place, "namespacing", c.Namespacing, "upstreams", c.Upstreams, "version", version)
+	}
+	if c.MetricsAddress != "" {
+		l, err := net.Listen("tcp", c.MetricsAddress)
+		if err != nil {
+			return wrong("METRICS_ADDRESS", c.MetricsAddress, err)
+		}
+		s.open(l, measured.Handler(), nil)
+		log.Info("serving metrics", "url", "http://"+l.Addr().String()+metrics.Path)
 	}
 	return s.run(ctx)
 }

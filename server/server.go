@@ -58,8 +58,8 @@ func newServer(c config.Config, log *slog.Logger) (*server, error) {
 	return s, nil
 }
 
-// open adds a door, before run.
-func (s *server) open(l net.Listener, handler http.Handler) {
+// open adds a door, before run; without secure it speaks plain HTTP.
+func (s *server) open(l net.Listener, handler http.Handler, secure *tls.Config) {
 	d := &door{listener: l}
 	d.http = http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +67,7 @@ func (s *server) open(l net.Listener, handler http.Handler) {
 			defer s.active.Done()
 			handler.ServeHTTP(w, r)
 		}),
-		TLSConfig:                    s.tls.Clone(), // http.Server may change it
+		TLSConfig:                    secure.Clone(), // http.Server may change it
 		ReadHeaderTimeout:            time.Minute,
 		DisableGeneralOptionsHandler: true, // which would answer past ours
 		IdleTimeout:                  2 * time.Minute,

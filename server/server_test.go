@@ -117,7 +117,7 @@ func twoDoors(t *testing.T, handler http.HandlerFunc) (*server, []net.Listener) 
 	}
 	listeners := []net.Listener{localListener(t), localListener(t)}
 	for _, l := range listeners {
-		s.open(l, handler)
+		s.open(l, handler, s.tls)
 	}
 	return s, listeners
 }

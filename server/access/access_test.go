@@ -19,7 +19,7 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage/memory"
 )
 
-func guard() oci.Registry { return access.Guard(local.New(memory.New())) }
+func guard() oci.Registry { return access.Guard(local.New(memory.New(), local.Options{})) }
 
 // To a writer the guard is transparent.
 func TestGuardLetsAWriterPass(t *testing.T) {

@@ -61,7 +61,7 @@ func (d *door) push(t *testing.T, content string) string {
 
 // HEAD has exactly the headers of GET.
 func TestHeadIsGetWithoutBody(t *testing.T) {
-	d := newDoor(local.New(memory.New()))
+	d := newDoor(local.New(memory.New(), local.Options{}))
 	blob := d.push(t, "{}")
 	m := `{"mediaType":"` + oci.MediaTypeImageManifest + `","config":{"mediaType":"x","size":2,"digest":"` + oci.SHA256.Sum([]byte("{}")).String() + `"}}`
 	if w := d.ask(http.MethodPut, "/v2/org/app/manifests/latest", strings.NewReader(m), "Content-Type", oci.MediaTypeImageManifest); w.Code != http.StatusCreated {
@@ -109,7 +109,7 @@ func TestFaultsAreLoggedAndNotTold(t *testing.T) {
 }
 
 func TestWrongMethod(t *testing.T) {
-	d := newDoor(local.New(memory.New()))
+	d := newDoor(local.New(memory.New(), local.Options{}))
 	for path, allowed := range map[string]string{
 		"/v2/":                       "GET, HEAD",
 		"/v2/org/app/manifests/x":    "DELETE, GET, HEAD, PUT",
@@ -125,7 +125,7 @@ func TestWrongMethod(t *testing.T) {
 // An announced length that does not come true is the client's fault, and what
 // came is kept to be resumed.
 func TestBodiesOfAnotherLength(t *testing.T) {
-	d := newDoor(local.New(memory.New()))
+	d := newDoor(local.New(memory.New(), local.Options{}))
 	start := d.ask(http.MethodPost, "/v2/org/app/blobs/uploads/", nil)
 	at := start.Header().Get("Location")
 	for _, tt := range []struct{ content, header, ranges string }{

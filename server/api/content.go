@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -182,8 +183,21 @@ func (h *Handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target) e
 	return nil
 }
 
+// accepting is the request's context with the media types that the client names, in
+// its order.
+func accepting(r *http.Request) context.Context {
+	var all []string
+	for _, accept := range r.Header.Values("Accept") {
+		for one := range strings.SplitSeq(accept, ",") {
+			mediaType, _, _ := strings.Cut(one, ";")
+			all = append(all, strings.TrimSpace(mediaType))
+		}
+	}
+	return oci.Accepting(r.Context(), all)
+}
+
 func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) error {
-	m, err := h.registry.GetManifest(r.Context(), t.name, t.ref)
+	m, err := h.registry.GetManifest(accepting(r), t.name, t.ref)
 	if err != nil {
 		return err
 	}
@@ -191,7 +205,7 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) 
 }
 
 func (h *Handler) statManifest(w http.ResponseWriter, r *http.Request, t target) error {
-	d, err := h.asked(r, t).StatManifest(r.Context(), t.name, t.ref)
+	d, err := h.asked(r, t).StatManifest(accepting(r), t.name, t.ref)
 	if h.isBeforePut(r) && (!t.ref.IsDigest() || errors.Is(err, oci.ManifestUnknown) || errors.Is(err, oci.NameUnknown)) {
 		if refused := h.MayPush(r.Context(), t.name); refused != nil {
 			return refused

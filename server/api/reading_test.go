@@ -4,11 +4,14 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"opendev.org/zuul/zuul-registry/server/api"
 	"opendev.org/zuul/zuul-registry/server/local"
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/storage/memory"
 )
 
@@ -28,12 +31,12 @@ func TestWarnings(t *testing.T) {
 
 // What containerd asks before a push is asked of the registry as pushers see it.
 func TestAskedBeforeAPush(t *testing.T) {
-	filled, d := local.New(memory.New()), &door{}
+	filled, d := local.New(memory.New(), local.Options{}), &door{}
 	name := func(path, _ string) (oci.Name, error) { return oci.ParseName(path) }
 	anybody := func(context.Context, oci.Name) error { return nil }
 	blob := (&door{Handler: api.New(filled, api.Options{Name: name, MayPush: anybody})}).push(t, "content")
 	d.Handler = api.New(filled, api.Options{
-		Name: name, Pushes: local.New(memory.New()), IsPusher: nobody,
+		Name: name, Pushes: local.New(memory.New(), local.Options{}), IsPusher: nobody,
 		Challenges: func(*http.Request, string) []string { return nil },
 	})
 	for accept, want := range map[string]int{
@@ -73,7 +76,7 @@ func TestAskedBeforeAPut(t *testing.T) {
 		{missing, oci.MediaTypeImageManifest, false, false, http.StatusNotFound, "repository:org/app:pull"},
 		{blob, ask, false, false, http.StatusNotFound, "repository:org/app:pull"},
 	} {
-		empty := local.New(memory.New())
+		empty := local.New(memory.New(), local.Options{})
 		d := &door{Handler: api.New(empty, api.Options{
 			Name:     func(path, _ string) (oci.Name, error) { return oci.ParseName(path) },
 			Pushes:   empty,
@@ -90,6 +93,43 @@ func TestAskedBeforeAPut(t *testing.T) {
 		})}
 		if w := d.ask(http.MethodHead, tt.path, nil, "Accept", tt.accept); w.Code != tt.status || scope != tt.scope {
 			t.Errorf("%+v: %d, challenged to get %q", tt, w.Code, scope)
+		}
+	}
+}
+
+// Of several manifests that a tag has in an old store, and nobody knows which is newest,
+// the client gets the one that it names first.
+func TestAcceptChoosesAmongOldManifests(t *testing.T) {
+	store := memory.New()
+	put := func(object, content string) {
+		if err := store.Put(t.Context(), object, strings.NewReader(content), storage.Durable); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var record []string
+	for _, mediaType := range []string{oci.MediaTypeImageManifest, oci.MediaTypeDockerManifest, oci.MediaTypeDockerList} {
+		d := oci.SHA256.Sum([]byte(mediaType)).String()
+		put("_local/blobs/"+d+"/data", mediaType)
+		record = append(record, `"`+mediaType+`": "`+d+`"`)
+	}
+	put("_local/repos/org/app/manifests/latest", "{"+strings.Join(record, ", ")+"}")
+	d := newDoor(local.New(store, local.Options{}))
+	for _, tt := range []struct {
+		accept []string
+		want   string
+	}{
+		{[]string{oci.MediaTypeImageManifest}, oci.MediaTypeImageManifest},
+		{[]string{"text/html, " + oci.MediaTypeDockerManifest + ";q=0.9," + oci.MediaTypeImageManifest}, oci.MediaTypeDockerManifest},
+		{[]string{"*/*", oci.MediaTypeDockerList, oci.MediaTypeImageManifest}, oci.MediaTypeDockerList},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			r := httptest.NewRequest(method, "/v2/org/app/manifests/latest", nil)
+			r.Header["Accept"] = tt.accept
+			w := httptest.NewRecorder()
+			d.ServeHTTP(w, r)
+			if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || got != tt.want {
+				t.Errorf("%s with Accept %q: %d %s, want %s", method, tt.accept, w.Code, got, tt.want)
+			}
 		}
 	}
 }

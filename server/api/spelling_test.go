@@ -16,7 +16,7 @@ import (
 // newMirror is the API in a mode of addressing.
 func newMirror(mode namespace.Mode, readOnly bool) *door {
 	d := newDoor(nil)
-	d.Handler = api.New(local.New(memory.New()), api.Options{
+	d.Handler = api.New(local.New(memory.New(), local.Options{}), api.Options{
 		Name: mode.Name, ReadOnly: readOnly, IsPusher: nobody,
 		MayPush:    func(context.Context, oci.Name) error { return nil },
 		Challenges: func(_ *http.Request, scope string) []string { return []string{"Bearer " + scope} },

@@ -62,11 +62,18 @@ type Config struct {
 	UpstreamCAFile          string         `env:"UPSTREAM_CA_FILE" kind:"path" meaning:"path of a file with further CA certificates, PEM, that are trusted for upstreams"`
 	UpstreamTagTTL          time.Duration  `env:"UPSTREAM_TAG_TTL,default=5m" kind:"age" meaning:"how long an upstream's tag is answered without asking again; 0 asks each time"`
 	UpstreamTimeout         time.Duration  `env:"UPSTREAM_TIMEOUT,default=30s" kind:"duration" meaning:"how long an upstream may take to its first byte, and to each next piece of what it sends"`
+	PruneManifestAge        time.Duration  `env:"PRUNE_MANIFEST_AGE" kind:"duration" meaning:"age at which prune takes tags and manifests that were pushed; never if not set"`
+	PruneUploadAge          time.Duration  `env:"PRUNE_UPLOAD_AGE,default=24h" kind:"grace" meaning:"age at which prune takes uploads that were not finished, and blobs that nothing refers to"`
+	PruneCacheAge           time.Duration  `env:"PRUNE_CACHE_AGE,default=168h" kind:"grace" meaning:"how long prune leaves what was fetched from upstreams after somebody last asked for it"`
+	PruneInterval           time.Duration  `env:"PRUNE_INTERVAL" kind:"interval" meaning:"how often serve prunes by itself; never if not set"`
+	PruneDryRun             bool           `env:"PRUNE_DRY_RUN,default=false" kind:"bool" meaning:"true has prune only say what it would take"`
+	CheckQuarantine         bool           `env:"CHECK_QUARANTINE,default=false" kind:"bool" meaning:"true has check move damaged blobs to quarantine/ of their area, so that they can be pushed or fetched again"`
 	CopySourceAuthFile      string         `env:"COPY_SOURCE_AUTH_FILE" kind:"path" meaning:"path of a file with credentials for the registries that copy reads, in the format of Docker's config.json; $REGISTRY_AUTH_FILE, or where Podman and Docker look, if not set"`
 	CopySourceCAFile        string         `env:"COPY_SOURCE_CA_FILE" kind:"path" meaning:"path of a file with further CA certificates, PEM, that are trusted for the registries that copy reads, beside what certs.d of Podman and Docker has for each"`
 	CopyDestinationAuthFile string         `env:"COPY_DESTINATION_AUTH_FILE" kind:"path" meaning:"as COPY_SOURCE_AUTH_FILE, for the registries that copy writes"`
 	CopyDestinationCAFile   string         `env:"COPY_DESTINATION_CA_FILE" kind:"path" meaning:"as COPY_SOURCE_CA_FILE, for the registries that copy writes"`
 	CopyTimeout             time.Duration  `env:"COPY_TIMEOUT,default=1m" kind:"duration" meaning:"how long a registry may take, in copy, to its first byte, and to send or take each next piece"`
+	MetricsAddress          string         `env:"METRICS_ADDRESS" kind:"address" meaning:"where to answer /metrics of Prometheus, by plain HTTP and to everybody; nowhere if not set"`
 	LogLevel                slog.Level     `env:"LOG_LEVEL,default=info" kind:"level" meaning:"least severity logged: debug, info, warn or error"`
 	LogFormat               string         `env:"LOG_FORMAT,default=text" kind:"format" meaning:"format of the log: text or json"`
 }

@@ -60,6 +60,8 @@ func TestDefaults(t *testing.T) {
 		},
 		UpstreamTagTTL:  5 * time.Minute,
 		UpstreamTimeout: 30 * time.Second,
+		PruneUploadAge:  24 * time.Hour,
+		PruneCacheAge:   7 * 24 * time.Hour,
 		CopyTimeout:     time.Minute,
 		LogLevel:        slog.LevelInfo,
 		LogFormat:       Text,
@@ -105,6 +107,12 @@ func TestEveryVariable(t *testing.T) {
 		"ZUUL_REGISTRY_UPSTREAM_CA_FILE=/ca.pem",
 		"ZUUL_REGISTRY_UPSTREAM_TAG_TTL=0",
 		"ZUUL_REGISTRY_UPSTREAM_TIMEOUT=1m",
+		"ZUUL_REGISTRY_PRUNE_MANIFEST_AGE=30d",
+		"ZUUL_REGISTRY_PRUNE_UPLOAD_AGE=1h",
+		"ZUUL_REGISTRY_PRUNE_CACHE_AGE=1d12h",
+		"ZUUL_REGISTRY_PRUNE_INTERVAL=1m",
+		"ZUUL_REGISTRY_PRUNE_DRY_RUN=true",
+		"ZUUL_REGISTRY_CHECK_QUARANTINE=true",
 		"ZUUL_REGISTRY_COPY_SOURCE_AUTH_FILE=/from.json",
 		"ZUUL_REGISTRY_COPY_SOURCE_CA_FILE=/from.pem",
 		"ZUUL_REGISTRY_COPY_DESTINATION_AUTH_FILE=/to.json",
@@ -138,6 +146,12 @@ func TestEveryVariable(t *testing.T) {
 		UpstreamAuthFile:        "/auth.json",
 		UpstreamCAFile:          "/ca.pem",
 		UpstreamTimeout:         time.Minute,
+		PruneManifestAge:        30 * 24 * time.Hour,
+		PruneUploadAge:          time.Hour,
+		PruneCacheAge:           36 * time.Hour,
+		PruneInterval:           time.Minute,
+		PruneDryRun:             true,
+		CheckQuarantine:         true,
 		CopySourceAuthFile:      "/from.json",
 		CopySourceCAFile:        "/from.pem",
 		CopyDestinationAuthFile: "/to.json",
@@ -157,9 +171,9 @@ func TestGoodValues(t *testing.T) {
 		"PUBLIC_URL":       {"http://localhost", "http://127.0.0.1:9000", "https://[::1]", "https://[fd00::1]:9000"},
 		"TLS_HOSTS":        {"a", "a.example.com", "0123456789", "fd00::1", "<hostname>"},
 		"ANONYMOUS_READ":   {"true", "false", "1", "0", "TRUE"},
-		"TOKEN_LIFETIME":   {"1ns", "1h30m", "48h"},
+		"TOKEN_LIFETIME":   {"1ns", "1h30m", "48h", "30d", "1d12h", "0d1s", "65535d"},
 		"NAMESPACING":      {"auto", "path", "none"},
-		"UPSTREAM_TAG_TTL": {"0", "0s", "1ns", "48h"},
+		"UPSTREAM_TAG_TTL": {"0", "0s", "0d", "1ns", "48h", "2d"},
 		"LOG_LEVEL":        {"debug", "info", "warn", "error"},
 	} {
 		for _, value := range values {
@@ -206,15 +220,39 @@ ZUUL_REGISTRY_UPSTREAM_AUTH_FILE [] []
 ZUUL_REGISTRY_UPSTREAM_CA_FILE [] []
 ZUUL_REGISTRY_UPSTREAM_TAG_TTL [5m] [0s]
 ZUUL_REGISTRY_UPSTREAM_TIMEOUT [30s] [30s]
+ZUUL_REGISTRY_PRUNE_MANIFEST_AGE [] []
+ZUUL_REGISTRY_PRUNE_UPLOAD_AGE [24h] [24h]
+ZUUL_REGISTRY_PRUNE_CACHE_AGE [168h] [168h]
+ZUUL_REGISTRY_PRUNE_INTERVAL [] []
+ZUUL_REGISTRY_PRUNE_DRY_RUN [false] [false]
+ZUUL_REGISTRY_CHECK_QUARANTINE [false] [false]
 ZUUL_REGISTRY_COPY_SOURCE_AUTH_FILE [] []
 ZUUL_REGISTRY_COPY_SOURCE_CA_FILE [] []
 ZUUL_REGISTRY_COPY_DESTINATION_AUTH_FILE [] []
 ZUUL_REGISTRY_COPY_DESTINATION_CA_FILE [] []
 ZUUL_REGISTRY_COPY_TIMEOUT [1m] [1m]
+ZUUL_REGISTRY_METRICS_ADDRESS [] []
 ZUUL_REGISTRY_LOG_LEVEL [info] [warn]
 ZUUL_REGISTRY_LOG_FORMAT [text] [text]`, "\n")
 	if !slices.Equal(lines, want) {
 		t.Errorf("Describe:\n%s\nwant:\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// Durations are shown as people write them, and read back.
+func TestDurations(t *testing.T) {
+	for text, want := range map[string]string{
+		"90s": "1m30s", "1h": "1h", "24h0m0s": "24h", "1d": "24h", "7d": "168h", "168h1m": "7d1m",
+		"8d": "8d", "720h": "30d", "10d12h": "10d12h", "30d30m": "30d30m", "365d0h1s": "365d1s", "0d1ns": "1ns",
+	} {
+		c := load(t, "ZUUL_REGISTRY_TOKEN_LIFETIME="+text)
+		got := showDuration(c.TokenLifetime)
+		if got != want {
+			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+		if again := load(t, "ZUUL_REGISTRY_TOKEN_LIFETIME="+got); again.TokenLifetime != c.TokenLifetime {
+			t.Errorf("%s, shown as %s, is read as %v", text, got, again.TokenLifetime)
+		}
 	}
 }
 

@@ -37,10 +37,12 @@ func TestEveryVariableMayBeInAFile(t *testing.T) {
 		Storage: Swift, StorageRoot: "root",
 		SwiftContainer: "images", SwiftPartSize: 1 << 20, SwiftConnections: 1, SwiftRetries: 0,
 		Namespacing: namespace.None, Upstreams: Upstreams{}, UpstreamAuthFile: "auth.json", UpstreamCAFile: "ca.pem",
-		UpstreamTimeout:    time.Second,
+		UpstreamTimeout:  time.Second,
+		PruneManifestAge: 24000 * time.Hour, PruneUploadAge: 36 * time.Hour, PruneCacheAge: 1000 * time.Hour,
+		PruneInterval: time.Minute, PruneDryRun: true, CheckQuarantine: true,
 		CopySourceAuthFile: "from.json", CopySourceCAFile: "from.pem", CopyTimeout: time.Hour,
 		CopyDestinationAuthFile: "to.json", CopyDestinationCAFile: "to.pem",
-		LogLevel: slog.LevelError, LogFormat: JSON,
+		MetricsAddress: ":3", LogLevel: slog.LevelError, LogFormat: JSON,
 	}
 	for _, v := range want.Describe() {
 		text := v.Value

@@ -13,9 +13,11 @@ func TestBadValues(t *testing.T) {
 		url      = `, allowed: http:// or https:// and a host, maybe with a port; no user, path, query or fragment`
 		hosts    = `, allowed: DNS names, IP addresses and <hostname>, with commas between them`
 		username = `, allowed: a name without colon and control characters`
-		duration = `, allowed: a duration above zero, such as 90s, 30m or 1h`
+		duration = `, allowed: a duration above zero, such as 90s, 1h or 30d`
 		path     = `, allowed: a path`
-		age      = `, allowed: a duration such as 90s, 30m or 1h, or 0`
+		age      = `, allowed: a duration such as 90s, 1h or 30d, or 0`
+		grace    = `, allowed: a duration of at least 1h, such as 36h or 30d`
+		interval = `, allowed: a duration of at least 1m, such as 1h or 1d`
 		ups      = `, allowed: ` + upstreamsAllowed
 		size     = `, allowed: a size from 1MiB to 1GiB, in MiB or GiB`
 	)
@@ -86,13 +88,31 @@ func TestBadValues(t *testing.T) {
 		{`TOKEN_LIFETIME=60`, `TOKEN_LIFETIME is "60"` + duration},
 		{`TOKEN_LIFETIME=0s`, `TOKEN_LIFETIME is "0s"` + duration},
 		{`TOKEN_LIFETIME=-1h`, `TOKEN_LIFETIME is "-1h"` + duration},
-		{`TOKEN_LIFETIME=1d`, `TOKEN_LIFETIME is "1d"` + duration},
+		{`TOKEN_LIFETIME=d`, `TOKEN_LIFETIME is "d"` + duration},
+		{`TOKEN_LIFETIME=0d`, `TOKEN_LIFETIME is "0d"` + duration},
+		{`TOKEN_LIFETIME=-1d`, `TOKEN_LIFETIME is "-1d"` + duration},
+		{`TOKEN_LIFETIME=1.5d`, `TOKEN_LIFETIME is "1.5d"` + duration},
+		{`TOKEN_LIFETIME=12h1d`, `TOKEN_LIFETIME is "12h1d"` + duration},
+		{`TOKEN_LIFETIME=1d1d`, `TOKEN_LIFETIME is "1d1d"` + duration},
+		{`TOKEN_LIFETIME=1d-1h`, `TOKEN_LIFETIME is "1d-1h"` + duration},
+		{`TOKEN_LIFETIME=1d+1h`, `TOKEN_LIFETIME is "1d+1h"` + duration},
+		{`TOKEN_LIFETIME=1d 1h`, `TOKEN_LIFETIME is "1d 1h"` + duration},
+		{`TOKEN_LIFETIME=1d60`, `TOKEN_LIFETIME is "1d60"` + duration},
+		{`TOKEN_LIFETIME=65536d`, `TOKEN_LIFETIME is "65536d"` + duration},
+		{`TOKEN_LIFETIME=65535d2562047h`, `TOKEN_LIFETIME is "65535d2562047h"` + duration},
 		{`TOKEN_LIFETIME=9999999h`, `TOKEN_LIFETIME is "9999999h"` + duration},
 		{`UPSTREAM_TIMEOUT=0`, `UPSTREAM_TIMEOUT is "0"` + duration},
 		{`COPY_TIMEOUT=0`, `COPY_TIMEOUT is "0"` + duration},
 		{`UPSTREAM_TAG_TTL=-1s`, `UPSTREAM_TAG_TTL is "-1s"` + age},
 		{`UPSTREAM_TAG_TTL=60`, `UPSTREAM_TAG_TTL is "60"` + age},
 		{`UPSTREAM_TAG_TTL=never`, `UPSTREAM_TAG_TTL is "never"` + age},
+		{`PRUNE_MANIFEST_AGE=0`, `PRUNE_MANIFEST_AGE is "0"` + duration},
+		{`PRUNE_MANIFEST_AGE=never`, `PRUNE_MANIFEST_AGE is "never"` + duration},
+		{`PRUNE_UPLOAD_AGE=59m59s`, `PRUNE_UPLOAD_AGE is "59m59s"` + grace},
+		{`PRUNE_CACHE_AGE=0`, `PRUNE_CACHE_AGE is "0"` + grace},
+		{`PRUNE_INTERVAL=59s`, `PRUNE_INTERVAL is "59s"` + interval},
+		{`PRUNE_DRY_RUN=yes`, `PRUNE_DRY_RUN is "yes", allowed: true or false`},
+		{`CHECK_QUARANTINE=on`, `CHECK_QUARANTINE is "on", allowed: true or false`},
 
 		{`UPSTREAMS=quay.io`, `UPSTREAMS is a list with "quay.io"` + ups},
 		{`UPSTREAMS=off`, `UPSTREAMS is a list with "off"` + ups},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,8 +41,10 @@ func kinds() map[string]kind {
 		"namespacing": oneOf(string(namespace.Auto), string(namespace.Path), string(namespace.None)),
 		"level":       oneOf("debug", "info", "warn", "error"),
 		"format":      oneOf(Text, JSON),
-		"duration":    {allowed: "a duration above zero, such as 90s, 30m or 1h", parse: parseDuration},
-		"age":         {allowed: "a duration such as 90s, 30m or 1h, or 0", parse: parseAge},
+		"duration":    {allowed: "a duration above zero, such as 90s, 1h or 30d", parse: parseDuration(1)},
+		"age":         {allowed: "a duration such as 90s, 1h or 30d, or 0", parse: parseDuration(0), show: showAge},
+		"grace":       {allowed: "a duration of at least 1h, such as 36h or 30d", parse: parseDuration(time.Hour)},
+		"interval":    {allowed: "a duration of at least 1m, such as 1h or 1d", parse: parseDuration(time.Minute)},
 		"path":        {allowed: "a path", parse: parsePath},
 		"username":    {allowed: "a name without colon and control characters", parse: parseUsername},
 		"key":         {allowed: fmt.Sprintf("at least %d bytes", shortestKey), parse: parseKey},
@@ -118,25 +121,50 @@ func showSwitch(value any) string {
 	return "off"
 }
 
-func parseDuration(text string) (string, error) {
-	span, err := time.ParseDuration(text)
-	if err == nil && span <= 0 {
-		err = errNotAllowed
+const day = 24 * time.Hour
+
+// parseDuration accepts what is not shorter, and gives what Go does not know as days
+// in hours.
+func parseDuration(least time.Duration) func(string) (string, error) {
+	return func(text string) (string, error) {
+		span, err := parseSpan(text)
+		if err == nil && span < least {
+			err = errNotAllowed
+		}
+		return span.String(), err
 	}
-	return text, err
 }
 
-// parseAge accepts the age that everything has as well.
-func parseAge(text string) (string, error) {
-	age, err := time.ParseDuration(text)
-	if err == nil && age < 0 {
+// parseSpan reads a duration of Go, with days before it or instead: 90m, 30d, 1d12h.
+func parseSpan(text string) (time.Duration, error) {
+	number, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		return time.ParseDuration(text)
+	}
+	const bits = 16 // of 179 years: a span may have 292
+	days, err := strconv.ParseUint(number, 10, bits)
+	if err != nil || rest == "" {
+		return time.Duration(days) * day, err
+	}
+	more, err := time.ParseDuration(rest)
+	if rest[0] == '-' || rest[0] == '+' {
 		err = errNotAllowed
 	}
-	return text, err
+	return time.Duration(days)*day + more, err // below zero when it is too long
 }
 
-// showDuration is as a person would write it: 1h, not 1h0m0s.
+// mostHours is up to where spans are shown in hours, as the defaults are written.
+const mostHours = 7 * day
+
+// showDuration is as a person would write it: 1h, not 1h0m0s, and 30d, not 720h. One
+// that is not set is nothing.
 func showDuration(span time.Duration) string {
+	switch {
+	case span == 0:
+		return ""
+	case span > mostHours:
+		return fmt.Sprintf("%dd", span/day) + showDuration(span%day)
+	}
 	text := span.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
@@ -145,6 +173,11 @@ func showDuration(span time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
+}
+
+// showAge shows one that may be zero.
+func showAge(value any) string {
+	return cmp.Or(showDuration(value.(time.Duration)), "0s")
 }
 
 // parseContainer accepts what Swift does.

@@ -3,19 +3,15 @@ package local
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// StatBlob describes a blob of the name's area.
+// StatBlob describes a blob of the name's area. Who asks may be about to push what needs
+// it: it is as young then as if it had been pushed.
 func (r *Registry) StatBlob(ctx context.Context, name oci.Name, d oci.Digest) (oci.Descriptor, error) {
-	info, err := r.driver.Stat(ctx, blobName(name.Area, d))
-	if err != nil {
-		return oci.Descriptor{}, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
-	}
-	return describeBlob(d, info.Size), nil
+	return r.renewBlob(ctx, name.Area, d)
 }
 
 func describeBlob(d oci.Digest, size int64) oci.Descriptor {
@@ -39,21 +35,6 @@ func (r *Registry) MountBlob(ctx context.Context, name, from oci.Name, d oci.Dig
 	return r.renewBlob(ctx, name.Area, d)
 }
 
-// young is the age up to which a blob needs no renewal.
-const young = 10 * time.Minute
-
-// renewBlob makes a blob young that a pusher is told exists.
-func (r *Registry) renewBlob(ctx context.Context, area string, d oci.Digest) (oci.Descriptor, error) {
-	info, err := r.driver.Stat(ctx, blobName(area, d))
-	if err == nil && time.Since(info.Modified) > young {
-		err = r.driver.Touch(ctx, blobName(area, d))
-	}
-	if err != nil {
-		return oci.Descriptor{}, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
-	}
-	return describeBlob(d, info.Size), nil
-}
-
 // longestSearch is how long DeleteBlob may take to find out whether a blob is needed.
 const longestSearch = 30 * time.Second
 
@@ -65,8 +46,8 @@ const longestSearch = 30 * time.Second
 func (r *Registry) DeleteBlob(ctx context.Context, name oci.Name, d oci.Digest) error {
 	r.removing.Lock()
 	defer r.removing.Unlock()
-	if _, err := r.StatBlob(ctx, name, d); err != nil {
-		return err
+	if _, err := r.driver.Stat(ctx, blobName(name.Area, d)); err != nil {
+		return orUnknown(err, oci.BlobUnknown, "blob "+d.String())
 	}
 	searching, stop := context.WithTimeout(ctx, longestSearch)
 	defer stop()
@@ -91,46 +72,48 @@ func (r *Registry) userOf(ctx context.Context, area string, d oci.Digest) (strin
 			return "", err
 		}
 		for ref, err := range r.records(ctx, name, "") {
-			if err != nil {
+			if err == nil {
+				err = ctx.Err()
+			}
+			var types map[string]oci.Digest
+			if err == nil {
+				types, _, err = r.types(ctx, recordName(name, ref))
+			}
+			if err := orNil(err); err != nil { // or it was deleted meanwhile
 				return "", err
 			}
-			if err := ctx.Err(); err != nil {
-				return "", err
-			}
-			target, err := r.resolve(ctx, name, ref)
-			if errors.Is(err, oci.ManifestUnknown) {
-				continue // deleted meanwhile
-			}
-			if err != nil {
-				return "", err
-			}
-			if seen[target.Digest] {
-				continue
-			}
-			seen[target.Digest] = true
-			if needs, err := r.needs(ctx, area, target.Digest, d); err != nil || needs {
-				return name.String() + "@" + target.Digest.String(), err
+			for _, manifest := range types {
+				if needs, err := r.needs(ctx, area, manifest, d, seen); err != nil || needs {
+					return name.String() + "@" + manifest.String(), err
+				}
 			}
 		}
 	}
 	return "", nil
 }
 
-// needs says whether a manifest is, or refers to, a blob.
-func (r *Registry) needs(ctx context.Context, area string, manifest, blob oci.Digest) (bool, error) {
+// needs says whether a manifest that was not seen before is, or refers to, a blob, or a
+// child of it does.
+func (r *Registry) needs(ctx context.Context, area string, manifest, blob oci.Digest, seen map[oci.Digest]bool) (bool, error) {
 	if manifest == blob {
 		return true, nil
 	}
-	refs, err := r.references(ctx, area, manifest)
-	if errors.Is(err, fs.ErrNotExist) {
+	if seen[manifest] {
 		return false, nil
 	}
+	seen[manifest] = true
+	refs, err := r.references(ctx, area, manifest)
 	if err != nil {
-		return false, err
+		return false, orNil(err)
 	}
 	for _, b := range refs.Blobs {
 		if b.Digest == blob {
 			return true, nil
+		}
+	}
+	for _, child := range refs.Manifests {
+		if needs, err := r.needs(ctx, area, child.Digest, blob, seen); err != nil || needs {
+			return needs, err
 		}
 	}
 	return false, nil

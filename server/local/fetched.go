@@ -19,19 +19,10 @@ func (r *Registry) FetchedManifest(ctx context.Context, name oci.Name, ref oci.R
 }
 
 func (r *Registry) fetchedManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Manifest, time.Time, error) {
-	record := fetchedName(name, ref)
-	info, err := r.driver.Stat(ctx, record)
-	if err != nil {
-		return oci.Manifest{}, time.Time{}, err
-	}
-	types, err := r.types(ctx, record)
+	t, err := r.target(ctx, name.Area, fetchedName(name, ref))
 	if errors.Is(err, errDamaged) { // it is fetched again
 		err = fs.ErrNotExist
 	}
-	if err != nil {
-		return oci.Manifest{}, time.Time{}, err
-	}
-	t, err := r.newest(ctx, name.Area, types)
 	if err != nil {
 		return oci.Manifest{}, time.Time{}, err
 	}
@@ -39,19 +30,27 @@ func (r *Registry) fetchedManifest(ctx context.Context, name oci.Name, ref oci.R
 	if err == nil && t.Digest.Algorithm().Sum(m.Content) != t.Digest {
 		err = fs.ErrNotExist
 	}
-	return m, info.Modified, err
+	if err != nil {
+		return oci.Manifest{}, time.Time{}, err
+	}
+	// The time of a tag says when it was confirmed; that of a digest, when it was wanted.
+	_, err = r.renew(ctx, fetchedName(name, oci.Reference{Digest: t.Digest}))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // it is on its way out
+	}
+	return m, t.info.Modified, err
 }
 
 // KeepManifest keeps a manifest that was fetched, under its digest and, unless it
 // is zero, a tag. What it refers to need not be here. What was pushed is not
 // touched.
 func (r *Registry) KeepManifest(ctx context.Context, name oci.Name, m oci.Manifest, tag oci.Tag) error {
-	text, err := record(m)
+	text, err := record(m.MediaType, m.Digest)
 	if err != nil {
 		return err
 	}
 	// The body may be there and damaged: FetchedManifest says that there is none.
-	if err := r.put(ctx, blobName(name.Area, m.Digest), m.Content, storage.Durable); err != nil {
+	if err := r.replace(ctx, blobName(name.Area, m.Digest), m.Content, storage.Durable); err != nil {
 		return err
 	}
 	refs := []oci.Reference{{Digest: m.Digest}}
@@ -59,7 +58,7 @@ func (r *Registry) KeepManifest(ctx context.Context, name oci.Name, m oci.Manife
 		refs = append(refs, oci.Reference{Tag: tag})
 	}
 	for _, ref := range refs {
-		if err := r.put(ctx, fetchedName(name, ref), text, storage.Volatile); err != nil {
+		if err := r.replace(ctx, fetchedName(name, ref), text, storage.Volatile); err != nil {
 			return err
 		}
 	}
@@ -90,7 +89,7 @@ type source struct {
 // Source is where a blob or manifest can be fetched that PutManifest accepts
 // though it is not here. BLOB_UNKNOWN if none is known.
 func (r *Registry) Source(ctx context.Context, area string, d oci.Digest) (oci.PublicName, error) {
-	text, err := r.read(ctx, sourceName(area, d), maxTargetSize)
+	text, _, err := r.read(ctx, sourceName(area, d), maxTargetSize)
 	if err != nil {
 		return oci.PublicName{}, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
 	}
@@ -107,5 +106,14 @@ func (r *Registry) KeepSource(ctx context.Context, area string, d oci.Digest, fr
 	if err != nil {
 		return err
 	}
-	return r.put(ctx, sourceName(area, d), text, storage.Durable)
+	return r.replace(ctx, sourceName(area, d), text, storage.Durable)
+}
+
+// renewSource makes a source young that a manifest is about to rely on.
+func (r *Registry) renewSource(ctx context.Context, area string, d oci.Digest) error {
+	if _, err := r.Source(ctx, area, d); err != nil {
+		return err
+	}
+	_, err := r.renew(ctx, sourceName(area, d))
+	return orUnknown(err, oci.BlobUnknown, "blob "+d.String())
 }

@@ -37,7 +37,7 @@ func theName(t *testing.T, mode namespace.Mode, path string) oci.Name {
 // What was fetched is kept beside what was pushed: neither is taken for the other.
 func TestFetchedIsNotPushed(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, d storage.Driver) {
-		r, n := local.New(d), theName(t, namespace.Auto, "org/app")
+		r, n := local.New(d, local.Options{}), theName(t, namespace.Auto, "org/app")
 		latest, err := oci.ParseReference("latest")
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func TestFetchedIsNotPushed(t *testing.T) {
 // is a fault.
 func TestDamagedRecords(t *testing.T) {
 	d := drivers["memory"](t)
-	r, n := local.New(d), theName(t, namespace.Auto, "org/app")
+	r, n := local.New(d, local.Options{}), theName(t, namespace.Auto, "org/app")
 	m := theManifest(t, artifact)
 	ref := oci.Reference{Digest: m.Digest}
 	if err := errors.Join(r.KeepManifest(t.Context(), n, m, oci.Tag{}), r.PutManifest(t.Context(), n, m)); err != nil {
@@ -108,7 +108,7 @@ func TestDamagedRecords(t *testing.T) {
 // A damaged body of what was fetched is fetched again.
 func TestDamagedBodies(t *testing.T) {
 	d := drivers["memory"](t)
-	r, n, m := local.New(d), theName(t, namespace.Auto, "org/app"), theManifest(t, artifact)
+	r, n, m := local.New(d, local.Options{}), theName(t, namespace.Auto, "org/app"), theManifest(t, artifact)
 	body := "_local/blobs/" + m.Digest.String() + "/data"
 	for _, damage := range []string{"", strings.Repeat("x", len(artifact))} {
 		if err := r.KeepManifest(t.Context(), n, m, oci.Tag{}); err != nil {
@@ -128,7 +128,7 @@ func TestDamagedBodies(t *testing.T) {
 
 // What has a source need not be here to be referred to.
 func TestSourcesCompleteManifests(t *testing.T) {
-	r, n := local.New(drivers["memory"](t)), theName(t, namespace.Auto, "org/app")
+	r, n := local.New(drivers["memory"](t), local.Options{}), theName(t, namespace.Auto, "org/app")
 	elsewhere, nowhere := oci.SHA256.Sum([]byte("elsewhere")), oci.SHA256.Sum([]byte("nowhere"))
 	base := oci.PublicName{Namespace: "docker.io", Repository: "library/debian"}
 	if err := r.KeepSource(t.Context(), n.Area, elsewhere, base); err != nil {
@@ -160,7 +160,7 @@ func TestSourcesCompleteManifests(t *testing.T) {
 // Namespaces are listed in the order of the names that they make.
 func TestRepositoriesPerNamespace(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, d storage.Driver) {
-		r := local.NewPerNamespace(d)
+		r := local.New(d, local.Options{PerNamespace: true})
 		want := []string{"a-b/z", "a/b", "a/c/d", "docker.io/library/alpine", "quay.io/org/app", "quay.io/org/app/x"}
 		for _, path := range want {
 			if err := r.PutManifest(t.Context(), theName(t, namespace.Path, path), theManifest(t, artifact)); err != nil {
@@ -182,7 +182,7 @@ func TestRepositoriesPerNamespace(t *testing.T) {
 		if got := texts(t, r.Repositories(t.Context(), "a/bb")); !slices.Equal(got, want[2:]) {
 			t.Errorf("after a/bb: %q, want %q", got, want[2:])
 		}
-		if got := texts(t, local.New(d).Repositories(t.Context(), "")); !slices.Equal(got, []string{"library/alone"}) {
+		if got := texts(t, local.New(d, local.Options{}).Repositories(t.Context(), "")); !slices.Equal(got, []string{"library/alone"}) {
 			t.Errorf("in one area: %q", got)
 		}
 	})

@@ -41,7 +41,7 @@ func refused(w http.ResponseWriter, ours bool) bool {
 func cutCommit(t *testing.T, how func(*pretend.Swift, http.ResponseWriter, *http.Request) bool) (*pretend.Swift, oci.Upload) {
 	t.Helper()
 	store, name := pretend.New(t), app(t)
-	r := local.New(store.Open())
+	r := local.New(store.Open(), local.Options{})
 	u, err := r.StartUpload(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestACommitIsFinishedByAnother(t *testing.T) {
 			if err := u.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			other := local.New(store.Open())
+			other := local.New(store.Open(), local.Options{})
 			again := resume(t, other, u.ID())
 			if err := again.Append(t.Context(), again.Size(), strings.NewReader("")); err != nil {
 				t.Errorf("a PUT without content: %v", err)
@@ -94,7 +94,7 @@ func TestABlobOutlivesItsUpload(t *testing.T) {
 	for when, how := range cutOff {
 		t.Run(when, func(t *testing.T) {
 			store, u := cutCommit(t, how)
-			other := local.New(store.Open())
+			other := local.New(store.Open(), local.Options{})
 			if err := u.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +135,7 @@ func TestTwoReplicasHaveOneUpload(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			store, name := pretend.New(t), app(t)
-			one, two := local.New(store.Open()), local.New(store.Open())
+			one, two := local.New(store.Open(), local.Options{}), local.New(store.Open(), local.Options{})
 			u, err := one.StartUpload(t.Context(), name)
 			if err != nil {
 				t.Fatal(err)
@@ -159,7 +159,7 @@ func TestTwoReplicasHaveOneUpload(t *testing.T) {
 // The same in the moment in which the blob is there and the upload is not yet gone.
 func TestACommitBesideAnUnfinishedOne(t *testing.T) {
 	store, u := cutCommit(t, cutOff["before the upload is gone"])
-	two := local.New(store.Open())
+	two := local.New(store.Open(), local.Options{})
 	late := resume(t, two, u.ID())
 	for _, err := range []error{u.Close(t.Context()), late.Cancel(t.Context())} {
 		if err != nil {

@@ -45,7 +45,7 @@ func keep(ctx context.Context, in *local.Incoming, content io.Reader) error {
 // What has come can be read before the rest has, however little it is.
 func TestReadWhileItArrives(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, d storage.Driver) {
-		in, _ := receive(t, local.New(d), []byte("first, second"))
+		in, _ := receive(t, local.New(d, local.Options{}), []byte("first, second"))
 		from, to := io.Pipe()
 		kept := make(chan error)
 		go func() { kept <- keep(t.Context(), in, from) }()
@@ -69,7 +69,7 @@ func TestReadWhileItArrives(t *testing.T) {
 func TestManyReadersOfAnArrival(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, d storage.Driver) {
 		content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-		r := local.New(d)
+		r := local.New(d, local.Options{})
 		in, n := receive(t, r, content)
 		var all sync.WaitGroup
 		for i := range 8 {
@@ -121,7 +121,7 @@ func TestArrivalsThatFail(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			onEachDriver(t, func(t *testing.T, d storage.Driver) {
-				in, _ := receive(t, local.New(d), []byte("content"))
+				in, _ := receive(t, local.New(d, local.Options{}), []byte("content"))
 				blob := in.Open(t.Context())
 				if err := keep(t.Context(), in, tt.came); !errors.Is(err, tt.want) {
 					t.Errorf("Keep: %v, want %v", err, tt.want)
@@ -146,7 +146,7 @@ func (f faulty) Read([]byte) (int, error) { return 0, f.err }
 
 // A reader that has to wait does so no longer than its context.
 func TestAReaderOfAnArrivalLeaves(t *testing.T) {
-	in, _ := receive(t, local.New(drivers["memory"](t)), []byte("content"))
+	in, _ := receive(t, local.New(drivers["memory"](t), local.Options{}), []byte("content"))
 	ctx, leave := context.WithCancel(t.Context())
 	blob := in.Open(ctx)
 	leave()
@@ -185,7 +185,7 @@ func objects(t *testing.T, d storage.Driver, directory string) []string {
 // A slow reader goes on when the blob that has come is deleted.
 func TestASlowReaderOutlivesTheBlob(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, d storage.Driver) {
-		r, content := local.New(d), []byte("content")
+		r, content := local.New(d, local.Options{}), []byte("content")
 		in, n := receive(t, r, content)
 		blob := in.Open(t.Context())
 		from, to := io.Pipe()
@@ -210,7 +210,7 @@ func TestASlowReaderOutlivesTheBlob(t *testing.T) {
 // Closing has a Read return that waits for what has not come.
 func TestCloseBesideARead(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, d storage.Driver) {
-		in, _ := receive(t, local.New(d), []byte("content"))
+		in, _ := receive(t, local.New(d, local.Options{}), []byte("content"))
 		from, to := io.Pipe()
 		kept := make(chan error)
 		go func() { kept <- keep(t.Context(), in, from) }()
@@ -243,7 +243,7 @@ type slip struct{}
 func (slip) Read([]byte) (int, error) { panic("a slip") }
 
 func TestAPanicWhileItArrives(t *testing.T) {
-	in, _ := receive(t, local.New(drivers["memory"](t)), []byte("content"))
+	in, _ := receive(t, local.New(drivers["memory"](t), local.Options{}), []byte("content"))
 	if err := keep(t.Context(), in, slip{}); err == nil {
 		t.Error("it was kept")
 	}

@@ -22,22 +22,26 @@ import (
 //	    uploads/<id>                                    an upload's state between two requests; when it is being
 //	                                                    finished, its parts may be a blob's
 //	    segments/…                                      its content
-//	    upstream/repos/<repository>/manifests/<tag>     as above, of what was not pushed but fetched; its time
-//	    upstream/repos/<repository>/manifests/<digest>  is when the upstream last said so
+//	    upstream/repos/<repository>/manifests/<tag>     as above, of what was not pushed but fetched, since when
+//	                                                    the upstream last said so
+//	    upstream/repos/<repository>/manifests/<digest>  the same, since when somebody last wanted it
 //	    upstream/sources/<digest>                       where to fetch what a pushed manifest refers to
+//	    quarantine/<digest>                             what check has found in the place of that blob
 const (
-	blobsDirectory     = "blobs"
-	reposDirectory     = "repos"
-	referrersDirectory = "referrers"
-	uploadsDirectory   = "uploads"
-	segmentsDirectory  = "segments"
-	recordsDirectory   = "manifests"
-	upstreamDirectory  = "upstream"
-	sourcesDirectory   = "sources"
+	blobsDirectory      = "blobs"
+	reposDirectory      = "repos"
+	referrersDirectory  = "referrers"
+	uploadsDirectory    = "uploads"
+	segmentsDirectory   = "segments"
+	recordsDirectory    = "manifests"
+	upstreamDirectory   = "upstream"
+	sourcesDirectory    = "sources"
+	quarantineDirectory = "quarantine"
+	dataObject          = "data"
 )
 
 func blobName(area string, d oci.Digest) string {
-	return path.Join(area, blobsDirectory, d.String(), "data")
+	return path.Join(area, blobsDirectory, d.String(), dataObject)
 }
 
 // recordsOf is the directory of a repository's tags and digests.
@@ -75,6 +79,10 @@ func referrerName(n oci.Name, subject, d oci.Digest) string {
 }
 
 func uploadName(area, id string) string { return path.Join(area, uploadsDirectory, id) }
+
+func quarantineName(area string, d oci.Digest) string {
+	return path.Join(area, quarantineDirectory, d.String())
+}
 
 func segmentsOf(area string) string { return path.Join(area, segmentsDirectory) }
 

@@ -14,7 +14,7 @@ import (
 
 // Repositories lists the repositories that have a manifest which was pushed.
 func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[oci.Name, error] {
-	if !r.perNamespace {
+	if !r.options.PerNamespace {
 		return r.repositories(ctx, oci.LocalArea, after)
 	}
 	return func(yield func(oci.Name, error) bool) {
@@ -113,8 +113,13 @@ func (w walk) visit(v string) bool {
 // Tags lists the tags of a repository.
 func (r *Registry) Tags(ctx context.Context, name oci.Name, after oci.Tag) iter.Seq2[oci.Tag, error] {
 	return func(yield func(oci.Tag, error) bool) {
+		spellings, err := r.spellings(ctx, name)
+		if err != nil {
+			yield(oci.Tag{}, err)
+			return
+		}
 		known := false
-		for ref, err := range r.records(ctx, name, after.String()) {
+		for ref, err := range r.merged(ctx, spellings, after.String()) {
 			known = true
 			if (err != nil || !ref.IsDigest()) && !yield(ref.Tag, err) {
 				return
@@ -123,7 +128,7 @@ func (r *Registry) Tags(ctx context.Context, name oci.Name, after oci.Tag) iter.
 		if known {
 			return
 		}
-		for _, err := range r.records(ctx, name, "") { // there are some, but none after
+		for _, err := range r.merged(ctx, spellings, "") { // there are some, but none after
 			if err != nil {
 				yield(oci.Tag{}, err)
 			}
@@ -131,6 +136,15 @@ func (r *Registry) Tags(ctx context.Context, name oci.Name, after oci.Tag) iter.
 		}
 		yield(oci.Tag{}, oci.Errorf(oci.NameUnknown, "repository %s is not in this registry", name))
 	}
+}
+
+// merged yields the records of a repository under all its names.
+func (r *Registry) merged(ctx context.Context, spellings []oci.Name, after string) iter.Seq2[oci.Reference, error] {
+	all := r.records(ctx, spellings[0], after)
+	for _, n := range spellings[1:] {
+		all = merge(all, r.records(ctx, n, after))
+	}
+	return all
 }
 
 // Referrers lists the manifests with a subject.
@@ -159,7 +173,7 @@ func (r *Registry) Referrers(ctx context.Context, name oci.Name, subject oci.Dig
 const maxReferrerSize = 6 * oci.MaxManifestSize
 
 func (r *Registry) referrer(ctx context.Context, object string) (d oci.Descriptor, err error) {
-	text, err := r.read(ctx, object, maxReferrerSize)
+	text, _, err := r.read(ctx, object, maxReferrerSize)
 	if err != nil {
 		return d, err
 	}

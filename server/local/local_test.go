@@ -28,7 +28,7 @@ var drivers = map[string]func(t *testing.T) storage.Driver{
 func TestRegistry(t *testing.T) {
 	for name, driver := range drivers {
 		t.Run(name, func(t *testing.T) {
-			registrytest.Suite{New: func(t *testing.T) oci.Registry { return local.New(driver(t)) }}.Run(t)
+			registrytest.Suite{New: func(t *testing.T) oci.Registry { return local.New(driver(t), local.Options{}) }}.Run(t)
 		})
 	}
 }

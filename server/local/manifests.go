@@ -6,75 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
-	"maps"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
-// target is what a record points at.
-type target struct {
-	MediaType string
-	Digest    oci.Digest
-}
-
-const maxTargetSize = 64 << 10
-
-// resolve reads the record of a reference.
-func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference) (target, error) {
-	types, err := r.types(ctx, recordName(name, ref))
-	if err != nil {
-		return target{}, orUnknown(err, oci.ManifestUnknown, fmt.Sprintf("manifest %s of %s", ref, name))
-	}
-	return r.newest(ctx, name.Area, types)
-}
-
-// types reads a record.
-func (r *Registry) types(ctx context.Context, record string) (map[string]oci.Digest, error) {
-	text, err := r.read(ctx, record, maxTargetSize)
-	if err != nil {
-		return nil, err
-	}
-	var types map[string]oci.Digest
-	if err := decode(record, text, &types); err != nil {
-		return nil, err
-	}
-	if len(types) == 0 {
-		return nil, fmt.Errorf("%s %w: it names no manifest", record, errDamaged)
-	}
-	return types, nil
-}
-
-// newest chooses among the media types that the original kept side by side when
-// a tag was pushed again with another one: the last pushed is meant.
-func (r *Registry) newest(ctx context.Context, area string, types map[string]oci.Digest) (target, error) {
-	var chosen target
-	var modified time.Time
-	for _, mediaType := range slices.Sorted(maps.Keys(types)) {
-		d := types[mediaType]
-		if len(types) == 1 {
-			return target{mediaType, d}, nil
-		}
-		info, err := r.driver.Stat(ctx, blobName(area, d))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return target{}, err
-		}
-		if chosen.Digest.IsZero() || info.Modified.After(modified) {
-			chosen, modified = target{mediaType, d}, info.Modified
-		}
-	}
-	return chosen, nil
-}
-
 // StatManifest describes a manifest.
 func (r *Registry) StatManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Descriptor, error) {
-	t, err := r.resolve(ctx, name, ref)
+	t, err := r.find(ctx, name, ref)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -88,7 +29,7 @@ func (r *Registry) StatManifest(ctx context.Context, name oci.Name, ref oci.Refe
 // GetManifest reads a manifest. A record whose body is lost is a fault, not a
 // miss: a client must not be sent to another registry for it.
 func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Manifest, error) {
-	t, err := r.resolve(ctx, name, ref)
+	t, err := r.find(ctx, name, ref)
 	if err != nil {
 		return oci.Manifest{}, err
 	}
@@ -97,7 +38,7 @@ func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Refer
 
 // body reads the manifest that a record points at.
 func (r *Registry) body(ctx context.Context, name oci.Name, t target) (oci.Manifest, error) {
-	content, err := r.read(ctx, blobName(name.Area, t.Digest), oci.MaxManifestSize)
+	content, _, err := r.read(ctx, blobName(name.Area, t.Digest), oci.MaxManifestSize)
 	if err == nil && len(content) > oci.MaxManifestSize {
 		err = fmt.Errorf("more than %d bytes", oci.MaxManifestSize)
 	}
@@ -123,7 +64,7 @@ func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifes
 	if err := r.putBody(ctx, name.Area, m); err != nil {
 		return err
 	}
-	text, err := record(m)
+	text, err := record(m.MediaType, m.Digest)
 	if err != nil {
 		return err
 	}
@@ -132,20 +73,15 @@ func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifes
 			return err
 		}
 	}
-	if err := r.put(ctx, digestName(name, m.Digest), text, storage.Durable); err != nil {
+	if err := r.replace(ctx, digestName(name, m.Digest), text, storage.Durable); err != nil {
 		return err
 	}
 	for _, t := range tags {
-		if err := r.put(ctx, tagName(name, t), text, storage.Durable); err != nil {
+		if err := r.replace(ctx, tagName(name, t), text, storage.Durable); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// record is what leads to a manifest.
-func record(m oci.Manifest) ([]byte, error) {
-	return json.Marshal(map[string]oci.Digest{m.MediaType: m.Digest})
 }
 
 func (r *Registry) putBody(ctx context.Context, area string, m oci.Manifest) error {
@@ -166,7 +102,7 @@ func (r *Registry) putReferrer(ctx context.Context, name oci.Name, m oci.Manifes
 	if err != nil {
 		return err
 	}
-	return r.put(ctx, referrerName(name, refs.Subject.Digest, m.Digest), text, storage.Durable)
+	return r.replace(ctx, referrerName(name, refs.Subject.Digest, m.Digest), text, storage.Durable)
 }
 
 // complete asserts that what a manifest needs is there.
@@ -188,7 +124,7 @@ func (r *Registry) complete(ctx context.Context, name oci.Name, refs oci.Referen
 }
 
 // Missing is the part of what a manifest needs that is neither here nor has a
-// source, each digest once.
+// source, each digest once. The rest is young then.
 func (r *Registry) Missing(ctx context.Context, name oci.Name, m oci.Manifest) (oci.References, error) {
 	refs, err := m.References()
 	if err != nil {
@@ -199,12 +135,11 @@ func (r *Registry) Missing(ctx context.Context, name oci.Name, m oci.Manifest) (
 
 func (r *Registry) missing(ctx context.Context, name oci.Name, refs oci.References) (missing oci.References, err error) {
 	here := func(d oci.Descriptor) error {
-		_, err := r.StatBlob(ctx, name, d.Digest)
+		_, err := r.renewBlob(ctx, name.Area, d.Digest)
 		return err
 	}
 	resolved := func(d oci.Descriptor) error {
-		_, err := r.resolve(ctx, name, oci.Reference{Digest: d.Digest})
-		return err
+		return r.renewManifest(ctx, name, oci.Reference{Digest: d.Digest})
 	}
 	if missing.Blobs, err = r.without(ctx, name.Area, refs.Blobs, here); err == nil {
 		missing.Manifests, err = r.without(ctx, name.Area, refs.Manifests, resolved)
@@ -223,7 +158,7 @@ func (r *Registry) without(ctx context.Context, area string, needed []oci.Descri
 		seen[d.Digest] = true
 		err := find(d)
 		if errors.Is(err, oci.BlobUnknown) || errors.Is(err, oci.ManifestUnknown) {
-			_, err = r.Source(ctx, area, d.Digest)
+			err = r.renewSource(ctx, area, d.Digest)
 		}
 		switch {
 		case errors.Is(err, oci.BlobUnknown):
@@ -238,13 +173,13 @@ func (r *Registry) without(ctx context.Context, area string, needed []oci.Descri
 // references reads what a stored manifest names. Whatever is wrong with it is a
 // fault of the store.
 func (r *Registry) references(ctx context.Context, area string, d oci.Digest) (oci.References, error) {
-	content, err := r.read(ctx, blobName(area, d), oci.MaxManifestSize)
+	content, _, err := r.read(ctx, blobName(area, d), oci.MaxManifestSize)
 	if err != nil {
 		return oci.References{}, err
 	}
 	refs, err := oci.ParseReferences(content)
 	if err != nil {
-		return oci.References{}, fmt.Errorf("%s: %v", blobName(area, d), err)
+		return oci.References{}, fmt.Errorf("%s %w: %v", blobName(area, d), errDamaged, err)
 	}
 	return refs, nil
 }
@@ -252,51 +187,81 @@ func (r *Registry) references(ctx context.Context, area string, d oci.Digest) (o
 // DeleteManifest removes a tag, or a digest with its tags. The body stays: the
 // same manifest may be in other repositories.
 func (r *Registry) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Reference) error {
-	if _, err := r.driver.Stat(ctx, recordName(name, ref)); err != nil {
-		return orUnknown(err, oci.ManifestUnknown, fmt.Sprintf("manifest %s of %s", ref, name))
+	spellings, err := r.spellings(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := r.exists(ctx, spellings, ref); err != nil {
+		return err
 	}
 	if !ref.IsDigest() {
-		return r.driver.Delete(ctx, recordName(name, ref))
+		return r.deleteRecords(ctx, spellings, ref)
 	}
 	r.removing.Lock() // or a tag that is pushed meanwhile could be left without its digest
 	defer r.removing.Unlock()
-	if err := r.deleteTagsOf(ctx, name, ref.Digest); err != nil {
+	if err := r.deleteTagsOf(ctx, spellings, ref.Digest); err != nil {
 		return err
 	}
-	if err := r.driver.Delete(ctx, recordName(name, ref)); err != nil {
+	if err := r.deleteRecords(ctx, spellings, ref); err != nil {
 		return err
 	}
 	return r.deleteReferrer(ctx, name, ref.Digest)
 }
 
-// tagsAtOnce is how many tags are looked at at the same time: a store that is far away
-// takes its time for each.
-const tagsAtOnce = 16
+// exists is MANIFEST_UNKNOWN where there is nothing to delete. A damaged record is
+// something.
+func (r *Registry) exists(ctx context.Context, spellings []oci.Name, ref oci.Reference) error {
+	for _, n := range spellings {
+		_, err := r.driver.Stat(ctx, recordName(n, ref))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if ref.IsDigest() {
+		_, err := r.unrecorded(ctx, spellings[0], ref.Digest)
+		return err
+	}
+	return unknownManifest(spellings[0], ref)
+}
 
-// deleteTagsOf deletes all tags that name a manifest.
-func (r *Registry) deleteTagsOf(ctx context.Context, name oci.Name, d oci.Digest) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(tagsAtOnce)
-	for ref, err := range r.records(ctx, name, "") {
-		if err != nil {
-			return errors.Join(err, group.Wait())
+// deleteRecords deletes the older ones first: they would take the place of ours.
+func (r *Registry) deleteRecords(ctx context.Context, spellings []oci.Name, ref oci.Reference) error {
+	for _, n := range slices.Backward(spellings) {
+		if err := r.driver.Delete(ctx, recordName(n, ref)); err != nil {
+			return err
 		}
-		if !ref.IsDigest() {
-			group.Go(func() error { return r.deleteTagOf(ctx, name, ref, d) })
-		}
+	}
+	return nil
+}
+
+// deleteTagsOf deletes all tags that name a manifest, and has it that no other leads to
+// it.
+func (r *Registry) deleteTagsOf(ctx context.Context, spellings []oci.Name, d oci.Digest) error {
+	tags, recorded, err := r.tagsAndDigests(ctx, spellings)
+	if err != nil {
+		return err
+	}
+	delete(recorded, d)
+	group, ctx := crowd(ctx)
+	for _, tag := range tags {
+		group.Go(func() error { return orNil(r.deleteTagOf(ctx, spellings[0], tag, d, recorded)) })
 	}
 	return group.Wait()
 }
 
-func (r *Registry) deleteTagOf(ctx context.Context, name oci.Name, tag oci.Reference, d oci.Digest) error {
-	t, err := r.resolve(ctx, name, tag)
-	if errors.Is(err, oci.ManifestUnknown) || err == nil && t.Digest != d {
-		return nil
-	}
+func (r *Registry) deleteTagOf(ctx context.Context, name oci.Name, tag string, d oci.Digest, recorded map[oci.Digest]bool) error {
+	t, err := r.target(ctx, name.Area, tag)
 	if err != nil {
 		return err
 	}
-	return r.driver.Delete(ctx, recordName(name, tag))
+	if t.Digest == d {
+		return r.driver.Delete(ctx, tag)
+	}
+	names, err := r.names(ctx, name.Area, tag, t.types, recorded)
+	if _, ok := names[d]; !ok {
+		return err
+	}
+	return r.settle(ctx, name, t)
 }
 
 func (r *Registry) deleteReferrer(ctx context.Context, name oci.Name, d oci.Digest) error {
@@ -308,20 +273,4 @@ func (r *Registry) deleteReferrer(ctx context.Context, name oci.Name, d oci.Dige
 		return err
 	}
 	return r.driver.Delete(ctx, referrerName(name, refs.Subject.Digest, d))
-}
-
-// records yields the tags and digests of a repository after a name, and passes
-// over files that are neither.
-func (r *Registry) records(ctx context.Context, name oci.Name, after string) iter.Seq2[oci.Reference, error] {
-	return func(yield func(oci.Reference, error) bool) {
-		for e, err := range r.driver.List(ctx, recordsOf(name), after) {
-			if err != nil {
-				yield(oci.Reference{}, err)
-				return
-			}
-			if ref, err := oci.ParseReference(e.Name); err == nil && !yield(ref, nil) {
-				return
-			}
-		}
-	}
 }

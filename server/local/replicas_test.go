@@ -32,7 +32,7 @@ func app(t *testing.T) oci.Name {
 // way: another one goes on from there.
 func TestAnUploadOutlivesItsReplica(t *testing.T) {
 	store, name := pretend.New(t), app(t)
-	killed, other := local.New(store.Open()), local.New(store.Open())
+	killed, other := local.New(store.Open(), local.Options{}), local.New(store.Open(), local.Options{})
 	body, client := io.Pipe()
 	u, err := killed.StartUpload(t.Context(), name)
 	if err != nil {
@@ -98,7 +98,7 @@ func isWhole(t *testing.T, r *local.Registry) {
 // Each request of an upload may come to another replica.
 func TestAnUploadGoesFromReplicaToReplica(t *testing.T) {
 	store, name := pretend.New(t), app(t)
-	u, err := local.New(store.Open()).StartUpload(t.Context(), name)
+	u, err := local.New(store.Open(), local.Options{}).StartUpload(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestAnUploadGoesFromReplicaToReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	for from := 0; from < len(content); from += 1 << 20 {
-		next, err := local.New(store.Open()).ResumeUpload(t.Context(), name, u.ID())
+		next, err := local.New(store.Open(), local.Options{}).ResumeUpload(t.Context(), name, u.ID())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestAnUploadGoesFromReplicaToReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	last := local.New(store.Open())
+	last := local.New(store.Open(), local.Options{})
 	resumed, err := last.ResumeUpload(t.Context(), name, u.ID())
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestAnUploadGoesFromReplicaToReplica(t *testing.T) {
 // request were recorded.
 func TestAWrongDigestAfterSeveralParts(t *testing.T) {
 	store, name := pretend.New(t), app(t)
-	r := local.New(store.Open())
+	r := local.New(store.Open(), local.Options{})
 	u, err := r.StartUpload(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +149,7 @@ func TestAWrongDigestAfterSeveralParts(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	again, err := local.New(store.Open()).ResumeUpload(t.Context(), name, u.ID())
+	again, err := local.New(store.Open(), local.Options{}).ResumeUpload(t.Context(), name, u.ID())
 	if err != nil || again.Size() != 10 {
 		t.Fatalf("the upload has %d bytes, %v; want 10", again.Size(), err)
 	}
@@ -162,7 +162,7 @@ func TestAWrongDigestAfterSeveralParts(t *testing.T) {
 // What Swift does not take is not part of the upload, which goes on from what it has.
 func TestAPartThatCannotBeStored(t *testing.T) {
 	store, name := pretend.New(t), app(t)
-	r := local.New(store.Open())
+	r := local.New(store.Open(), local.Options{})
 	u, err := r.StartUpload(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 // What a client's step costs Swift is in a table of docs/swift.rst.
 func TestRequestsToSwift(t *testing.T) {
 	store, name := pretend.New(t), app(t)
-	r := local.New(store.Open())
+	r := local.New(store.Open(), local.Options{})
 	var id string
 	var manifest oci.Manifest
 	steps := []struct {
@@ -56,7 +56,7 @@ func TestRequestsToSwift(t *testing.T) {
 			}
 			tag, err := oci.ParseTag("latest")
 			return errors.Join(err, r.PutManifest(t.Context(), name, manifest, tag))
-		}, 6, 3},
+		}, 10, 3},
 		{"GET of a manifest", func() error {
 			_, err := r.GetManifest(t.Context(), name, oci.Reference{Digest: manifest.Digest})
 			return err

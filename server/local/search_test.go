@@ -28,7 +28,7 @@ func (s slow) Open(ctx context.Context, name string) (io.ReadSeekCloser, storage
 func TestASearchForUsersEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, name := memory.New(), app(t)
-		r := local.New(store)
+		r := local.New(store, local.Options{})
 		for i := range 50 {
 			m, err := oci.NewManifest(oci.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[],"annotations":{"n":"%d"}}`, i), oci.SHA256)
 			if err != nil {
@@ -47,7 +47,7 @@ func TestASearchForUsersEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		if err := local.New(slow{store}).DeleteBlob(t.Context(), name, empty); !errors.Is(err, oci.Unsupported) {
+		if err := local.New(slow{store}, local.Options{}).DeleteBlob(t.Context(), name, empty); !errors.Is(err, oci.Unsupported) {
 			t.Errorf("DeleteBlob: %v, want UNSUPPORTED", err)
 		}
 		if took := time.Since(begin); took > 40*time.Second {

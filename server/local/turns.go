@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// turns gives one request at a time the turn at an upload: a client that was
+// turns gives one request at a time the turn at something, as an upload: a client that was
 // cut off and comes back must find all that the server still had of its last
 // request, and two must not append at once. Processes do not wait for each
 // other: a store that several may append to must not change parts that are

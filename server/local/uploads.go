@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
@@ -26,6 +29,7 @@ type upload struct {
 	algorithm oci.Algorithm
 	parts     []storage.Part
 	hash      hash.Hash // of the parts, by the algorithm
+	begun     time.Time
 	finishing bool
 }
 
@@ -41,7 +45,7 @@ func (r *Registry) startUpload(ctx context.Context, name oci.Name) (*upload, err
 		return nil, err
 	}
 	u := &upload{registry: r, name: name, id: id, release: release}
-	u.begin = state{Repository: name.Repository, Algorithm: oci.SHA256, Parts: []storage.Part{}}
+	u.begin = state{Repository: name.Repository, Algorithm: oci.SHA256, Parts: []storage.Part{}, Begun: time.Now()}
 	return u, u.become(u.begin)
 }
 
@@ -213,7 +217,11 @@ func (u *upload) finish(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	if err := u.registry.driver.Concat(ctx, name, u.parts); err != nil {
+	err := u.renewParts(ctx)
+	if err == nil {
+		err = u.registry.driver.Concat(ctx, name, u.parts)
+	}
+	if err != nil {
 		u.finishing = !errors.Is(err, fs.ErrNotExist)
 		return u.lost(ctx, err)
 	}
@@ -222,6 +230,20 @@ func (u *upload) finish(ctx context.Context, name string) error {
 	}
 	u.done()
 	return nil
+}
+
+// renewParts makes the parts of an upload young that has taken long: nobody has to know
+// at once that they are a blob's.
+func (u *upload) renewParts(ctx context.Context) error {
+	if time.Since(u.begun) <= u.registry.young {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, p := range u.parts {
+		group.Go(func() error { return u.registry.driver.Touch(ctx, p.Name) })
+	}
+	return group.Wait()
 }
 
 // digest is the content's, from the hash if that is of the algorithm.
@@ -253,7 +275,7 @@ func (u *upload) Cancel(ctx context.Context) error {
 	defer u.done()
 	ctx = context.WithoutCancel(ctx)
 	if u.recorded != nil {
-		now, err := u.read(ctx)
+		now, _, err := u.read(ctx)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // another process has finished it, and the parts are an object's
 		}

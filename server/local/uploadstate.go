@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
@@ -19,6 +20,7 @@ type state struct {
 	Algorithm  oci.Algorithm  `json:"algorithm"`
 	Hash       []byte         `json:"hash"` // marshalled, after the parts
 	Parts      []storage.Part `json:"parts"`
+	Begun      time.Time      `json:"begun"`               // before the first part
 	Finishing  bool           `json:"finishing,omitempty"` // the parts may be a blob's already
 }
 
@@ -26,7 +28,10 @@ type state struct {
 const maxStateSize = 4 << 20
 
 func (u *upload) load(ctx context.Context) error {
-	begin, err := u.read(ctx)
+	begin, info, err := u.read(ctx)
+	if err == nil && !u.registry.isYoung(info) { // or prune might be about to give the parts up
+		err = u.registry.driver.Touch(ctx, u.object())
+	}
 	if errors.Is(err, errDamaged) { // by a power cut
 		return errors.Join(u.orUnknown(fs.ErrNotExist), u.registry.driver.Delete(ctx, u.object()))
 	}
@@ -41,13 +46,16 @@ func (u *upload) load(ctx context.Context) error {
 }
 
 // read is what the store knows of the upload now.
-func (u *upload) read(ctx context.Context) (s state, err error) {
-	text, err := u.registry.read(ctx, u.object(), maxStateSize)
-	if err != nil {
-		return s, err
+func (u *upload) read(ctx context.Context) (state, storage.Info, error) {
+	return u.registry.readState(ctx, u.object())
+}
+
+func (r *Registry) readState(ctx context.Context, object string) (s state, info storage.Info, err error) {
+	text, info, err := r.read(ctx, object, maxStateSize)
+	if err == nil {
+		err = decode(object, text, &s)
 	}
-	err = decode(u.object(), text, &s)
-	return s, err
+	return s, info, err
 }
 
 // object is the name of the stored state.
@@ -59,7 +67,7 @@ func (u *upload) orUnknown(err error) error {
 
 // become makes the upload what it was.
 func (u *upload) become(s state) error {
-	u.parts, u.algorithm, u.hash, u.finishing = s.Parts, s.Algorithm, s.Algorithm.New(), s.Finishing
+	u.parts, u.algorithm, u.hash, u.finishing, u.begun = s.Parts, s.Algorithm, s.Algorithm.New(), s.Finishing, s.Begun
 	if len(s.Hash) == 0 {
 		return nil
 	}
@@ -69,7 +77,7 @@ func (u *upload) become(s state) error {
 // state is what the upload is.
 func (u *upload) state() (state, error) {
 	marshalled, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
-	return state{u.name.Repository, u.algorithm, marshalled, u.parts, u.finishing}, err
+	return state{u.name.Repository, u.algorithm, marshalled, u.parts, u.begun, u.finishing}, err
 }
 
 // record keeps a state in the store. An upload that another process has finished or
@@ -78,7 +86,7 @@ func (u *upload) state() (state, error) {
 func (u *upload) record(ctx context.Context, s state) error {
 	ctx = context.WithoutCancel(ctx)
 	if u.recorded != nil {
-		now, err := u.read(ctx)
+		now, _, err := u.read(ctx)
 		if err == nil && now.Finishing && !u.finishing {
 			err = fs.ErrNotExist
 		}

@@ -102,6 +102,29 @@ func withoutDockerHub(u oci.PublicName) string {
 	return u.String()
 }
 
+// Older are the names under which Python zuul-registry, which kept the path that the
+// client used, may have stored a repository of Auto: busybox and docker.io/busybox are
+// library/busybox now. Nobody has pushed to docker.io by another of its names.
+func (m Mode) Older(name oci.Name) []oci.Name {
+	meant := m.meant(name.Repository, "")
+	if m != Auto || meant.Namespace != dockerHub || withoutDockerHub(meant) != name.Repository {
+		return nil
+	}
+	paths := []string{meant.String()}
+	if image, ok := strings.CutPrefix(meant.Repository, officialImages); ok && !strings.Contains(image, "/") {
+		paths = []string{image, meant.String(), dockerHub + "/" + image}
+	}
+	var older []oci.Name
+	for _, path := range paths {
+		if path != name.Repository {
+			n := name
+			n.Repository = path
+			older = append(older, n)
+		}
+	}
+	return older
+}
+
 // looksLikeHost tells registries from organisations, as Docker does.
 func looksLikeHost(component string) bool {
 	return strings.ContainsAny(component, ".:") || strings.EqualFold(component, "localhost")

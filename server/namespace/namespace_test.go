@@ -1,6 +1,7 @@
 package namespace_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +97,46 @@ func TestNameRefuses(t *testing.T) {
 	}
 }
 
+func TestOlder(t *testing.T) {
+	for path, want := range map[string][]string{
+		"busybox":                     {"busybox", "docker.io/library/busybox", "docker.io/busybox"},
+		"index.docker.io/busybox":     {"busybox", "docker.io/library/busybox", "docker.io/busybox"},
+		"org/app":                     {"docker.io/org/app"},
+		"docker.io/org/app":           {"docker.io/org/app"},
+		"library/group/app":           {"docker.io/library/group/app"}, // group/app is another one
+		"quay.io":                     {"quay.io", "docker.io/library/quay.io", "docker.io/quay.io"},
+		"docker.io/quay.io/org/app":   nil, // is kept so
+		"quay.io/org/app":             nil,
+		"localhost/app":               nil,
+		"quay.io/docker.io/org/app":   nil,
+		"quay.io/library/busybox":     nil,
+		"docker.io/org/app/manifests": {"docker.io/org/app/manifests"},
+	} {
+		name, err := namespace.Auto.Name(path, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, older := range namespace.Auto.Older(name) {
+			got = append(got, older.Repository)
+			if again, err := namespace.Auto.Name(older.Repository, ""); err != nil || again.Repository != name.Repository || older.Area != name.Area {
+				t.Errorf("%+v, which is older, means %+v now, %v; want %s", older, again, err, name)
+			}
+			if older.Repository != name.Repository && namespace.Auto.Older(older) != nil {
+				t.Errorf("%s has older names, though it is one", older)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s was stored as %q, want %q", name, got, want)
+		}
+		for _, mode := range []namespace.Mode{namespace.Path, namespace.None} {
+			if got := mode.Older(name); got != nil {
+				t.Errorf("%s: %s was stored as %v, want nothing", mode, name, got)
+			}
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	for registry, want := range map[string]map[namespace.Mode]bool{
 		"quay.io":       {namespace.Auto: true, namespace.Path: true, namespace.None: true},
@@ -128,6 +169,12 @@ func FuzzName(f *testing.F) {
 			again, err := mode.Name(name.String(), "")
 			if err != nil || again.Area != name.Area || again.Repository != name.Repository || again.Shadows != name.Shadows {
 				t.Errorf("%s: %q ns=%q is %+v, listed as %s, which is %+v, %v", mode, path, ns, name, name, again, err)
+			}
+			for _, older := range mode.Older(name) {
+				again, err := mode.Name(older.Repository, "")
+				if err == nil && (again.Repository != name.Repository || older.Repository == name.Repository) {
+					t.Errorf("%s: %s is older than %s, and means %s", mode, older, name, again)
+				}
 			}
 		}
 	})

@@ -65,7 +65,7 @@ func BenchmarkPull(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			r := shadow.New(local.New(store), shadow.Options{Upstreams: ups, Log: quiet})
+			r := shadow.New(local.New(store, local.Options{}), shadow.Options{Upstreams: ups, Log: quiet})
 			defer r.Close()
 			ours := httptest.NewServer(api.New(r, api.Options{Name: namespace.Auto.Name, IsPusher: nobody, Errors: api.ErrorWriter{Log: quiet}}))
 			defer ours.Close()

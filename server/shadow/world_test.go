@@ -78,7 +78,7 @@ func (r *record) contains(text string) bool {
 func newWorld(t *testing.T, ttl time.Duration) *world {
 	t.Helper()
 	store := &disk{Driver: memory.New()}
-	w := &world{T: t, store: store, kept: local.New(store), there: local.New(memory.New()), log: &record{}}
+	w := &world{T: t, store: store, kept: local.New(store, local.Options{}), there: local.New(memory.New(), local.Options{}), log: &record{}}
 	quiet := slog.New(slog.DiscardHandler)
 	theirs := api.New(w.there, api.Options{
 		Name:       func(path, _ string) (oci.Name, error) { return oci.ParseName(path) },

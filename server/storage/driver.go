@@ -50,6 +50,18 @@ type Driver interface {
 	List(ctx context.Context, directory, after string) iter.Seq2[Entry, error]
 	// Touch makes an object young: its Modified is now.
 	Touch(ctx context.Context, name string) error
+	// Expire deletes an object, and what belongs to it, unless it was stored or touched
+	// after a moment, and says whether it did. Other processes may do all that at the same
+	// time: a Touch comes first, and the object stays, or it finds none. The same is true of
+	// what is stored under a name that was touched, or absent, before, but not of other
+	// stores, which may be lost.
+	Expire(ctx context.Context, name string, moment time.Time) (bool, error)
+	// Parts names the objects that belong to one, those that Concat has made it of: none
+	// where a part becomes the object, or where there is no object.
+	Parts(ctx context.Context, name string) ([]string, error)
+	// Rename gives an object, with its parts, another name, which nobody may be using. It may
+	// be as young as the Rename then. Who stores under the old one meanwhile may lose that.
+	Rename(ctx context.Context, from, to string) error
 }
 
 // Info describes an object.

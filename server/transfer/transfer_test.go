@@ -36,7 +36,7 @@ type registry struct {
 
 func serve(t *testing.T) *registry {
 	t.Helper()
-	s := &registry{t: t, images: local.New(memory.New())}
+	s := &registry{t: t, images: local.New(memory.New(), local.Options{})}
 	handler := api.New(s.images, api.Options{
 		Name:       func(path, _ string) (oci.Name, error) { return oci.ParseName(path) },
 		IsPusher:   func(context.Context, oci.Name) bool { return true },

@@ -41,10 +41,9 @@ func playIntermediate(t *testing.T, bed *testbed.Bed, hosts *testbed.Hosts) {
 	r := role{
 		playbook: "playbooks/run-intermediate-registry.yaml",
 		build: hosts.Build(t, testbed.Job{Variables: map[string]any{
-			"zuul_registry_binary":                 bed.Binary(),
-			"intermediate_registry_prune_calendar": "daily",
-			"intermediate_registry_environment":    environment,
-			"intermediate_registry_files":          map[string]any{"cloud.pem": authority},
+			"zuul_registry_binary":              bed.Binary(),
+			"intermediate_registry_environment": environment,
+			"intermediate_registry_files":       map[string]any{"cloud.pem": authority},
 			"intermediate_registry_users": []any{
 				map[string]any{"username": "zuul", "password": writer, "access": "write"},
 				map[string]any{"username": "reader", "password": reader, "access": "read"},
@@ -82,6 +81,10 @@ func playIntermediate(t *testing.T, bed *testbed.Bed, hosts *testbed.Hosts) {
 	}
 	host.Run(t, "systemctl", "is-active", "zuul-registry-prune.timer")
 	host.Run(t, "systemd-analyze", "verify", "zuul-registry-prune.service")
+	host.Run(t, "systemctl", "start", "zuul-registry-prune.service")
+	if said := host.Run(t, "journalctl", "--unit", "zuul-registry-prune.service"); !strings.Contains(said, "objects looked at, removed") {
+		t.Errorf("pruning says:\n%s", said)
+	}
 
 	secrets := []string{part, writer, reader, shared, secret, account["ST_KEY"].(string)}
 	var own struct{ Password, Secret string }

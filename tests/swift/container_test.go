@@ -81,7 +81,7 @@ func TestCopies(t *testing.T) {
 func writeOnce(t *testing.T, s *testbed.Swift) {
 	o := options(t, s.Environment())
 	o.PartSize = 16 << 20
-	registry := local.New(open(t, o).Driver)
+	registry := local.New(open(t, o).Driver, local.Options{})
 	name, err := oci.ParseName("org/app")
 	if err != nil {
 		t.Fatal(err)

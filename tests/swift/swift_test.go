@@ -19,7 +19,7 @@ func TestSwift(t *testing.T) {
 	create := func(t *testing.T) storage.Driver { return open(t, options(t, s.Environment())).Driver }
 	t.Run("store", func(t *testing.T) { storagetest.Run(t, create) })
 	t.Run("registry", func(t *testing.T) {
-		registrytest.Suite{New: func(t *testing.T) oci.Registry { return local.New(create(t)) }}.Run(t)
+		registrytest.Suite{New: func(t *testing.T) oci.Registry { return local.New(create(t), local.Options{}) }}.Run(t)
 	})
 	for _, tt := range []struct {
 		name string

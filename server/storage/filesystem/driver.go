@@ -21,7 +21,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,7 +37,7 @@ type Options struct {
 type Driver struct {
 	root        string
 	sync        bool
-	owner       *os.File // holds the lock on the root; nil when attached
+	directory   *os.File // the root; New holds the lock on it
 	directories pending
 	listings    *listings
 }
@@ -54,8 +53,8 @@ func New(o Options) (*Driver, error) {
 		return nil, err
 	}
 	d.sync, d.directories.off = o.Sync, !o.Sync
-	if d.owner, err = own(d.root); err != nil {
-		return nil, err
+	if err := own(d.directory); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	// What a process before this one was writing, nobody will finish.
 	if err := os.RemoveAll(filepath.Join(d.root, scratch)); err != nil {
@@ -76,10 +75,10 @@ func New(o Options) (*Driver, error) {
 // and not the whole store, as when its volume is no longer mounted: that must not
 // look like a miss.
 func (d *Driver) miss(err error) error {
-	if d.owner == nil || !errors.Is(err, fs.ErrNotExist) {
+	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	mine, gone := d.owner.Stat()
+	mine, gone := d.directory.Stat()
 	if gone == nil {
 		var there fs.FileInfo
 		if there, gone = os.Stat(d.root); gone == nil && !os.SameFile(mine, there) {
@@ -92,20 +91,13 @@ func (d *Driver) miss(err error) error {
 	return err
 }
 
-// own locks a directory until the process ends.
-func own(root string) (*os.File, error) {
-	f, err := os.Open(root)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+// own locks a directory until it is closed.
+func own(root *os.File) error {
+	err := unix.Flock(int(root.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = fmt.Errorf("the store %s is in use by another process that serves it", root)
+		return fmt.Errorf("the store %s is in use by another process that serves it", root.Name())
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return err
 }
 
 // Attach opens a store that is there, beside the process that possesses it. The
@@ -115,14 +107,15 @@ func Attach(root string) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(absolute); err != nil {
+	f, err := os.Open(absolute)
+	if err != nil {
 		return nil, err
 	}
-	return &Driver{root: absolute, directories: pending{off: true}, listings: newListings()}, nil
+	return &Driver{root: absolute, directory: f, directories: pending{off: true}, listings: newListings()}, nil
 }
 
 // Close gives the store up.
-func (d *Driver) Close() error { return d.owner.Close() }
+func (d *Driver) Close() error { return d.directory.Close() }
 
 // scratch holds the files of Puts that are under way. No object is called so:
 // areas are hosts or begin with "_".
@@ -201,14 +194,4 @@ func (d *Driver) removeEmpty(dir string) {
 		}
 		dir = filepath.Dir(dir)
 	}
-}
-
-// Touch makes an object young.
-func (d *Driver) Touch(_ context.Context, name string) error {
-	p, err := d.path(name)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	return d.miss(os.Chtimes(p, now, now))
 }

@@ -3,6 +3,7 @@ package filesystem
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -132,15 +133,24 @@ func (l *listings) keep(dir string, next listing) {
 
 // readDirectory lists a directory by ascending paths.
 func readDirectory(dir string) ([]storage.Entry, error) {
-	found, err := os.ReadDir(dir)
+	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]storage.Entry, 0, len(found))
-	for _, e := range found {
-		if e.Name() != scratch {
-			entries = append(entries, storage.Entry{Name: e.Name(), Directory: e.IsDir()})
+	defer func() { _ = f.Close() }()
+	var entries []storage.Entry
+	for err == nil {
+		const most = 1000 // of what the system says, which is more than is needed
+		var found []os.DirEntry
+		found, err = f.ReadDir(most)
+		for _, e := range found {
+			if e.Name() != scratch && e.Name() != lockFile {
+				entries = append(entries, storage.Entry{Name: e.Name(), Directory: e.IsDir()})
+			}
 		}
+	}
+	if err != io.EOF {
+		return nil, err
 	}
 	slices.SortFunc(entries, func(a, b storage.Entry) int { return strings.Compare(a.Path(), b.Path()) })
 	return entries, nil

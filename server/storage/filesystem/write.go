@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
@@ -158,7 +159,8 @@ func (d *Driver) finish(p string, size int64) error {
 	if err == nil && d.sync {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	now := time.Now() // the object is younger than its last byte
+	return errors.Join(err, f.Close(), os.Chtimes(p, now, now))
 }
 
 // attempts at what needs a directory that a Delete may take away meanwhile.
@@ -180,7 +182,9 @@ func (d *Driver) create(p string, flags int) (*os.File, error) {
 
 // rename gives a file its name, in a directory that is made if absent.
 func (d *Driver) rename(from, to string, durable bool) error {
-	rename := func() error { return os.Rename(from, to) }
+	rename := func() error {
+		return d.held(shared, func() error { return os.Rename(from, to) })
+	}
 	for range attempts {
 		var err error
 		if durable {

@@ -33,11 +33,16 @@ type object struct {
 func New() *Driver { return &Driver{objects: map[string]object{}} }
 
 func (d *Driver) get(op, name string) (object, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.find(op, name)
+}
+
+// find is get for who has the lock.
+func (d *Driver) find(op, name string) (object, error) {
 	if err := check(op, name); err != nil {
 		return object{}, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	o, ok := d.objects[name]
 	if !ok {
 		return object{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
@@ -150,11 +155,51 @@ func (d *Driver) Delete(_ context.Context, name string) error {
 
 // Touch makes an object young.
 func (d *Driver) Touch(_ context.Context, name string) error {
-	o, err := d.get("touch", name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o, err := d.find("touch", name)
 	if err != nil {
 		return err
 	}
-	return d.set(name, o.content)
+	o.modified = time.Now()
+	d.objects[name] = o
+	return nil
+}
+
+// Expire removes an object that is old.
+func (d *Driver) Expire(_ context.Context, name string, moment time.Time) (bool, error) {
+	if err := check("expire", name); err != nil {
+		return false, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o, ok := d.objects[name]
+	if !ok || o.modified.After(moment) {
+		return false, nil
+	}
+	delete(d.objects, name)
+	return true, nil
+}
+
+// Parts are none: they become the object.
+func (d *Driver) Parts(_ context.Context, name string) ([]string, error) {
+	return nil, check("list", name)
+}
+
+// Rename gives an object another name.
+func (d *Driver) Rename(_ context.Context, from, to string) error {
+	if err := check("rename", to); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o, err := d.find("rename", from)
+	if err != nil {
+		return err
+	}
+	d.objects[to] = o
+	delete(d.objects, from)
+	return nil
 }
 
 // List yields what is in a directory.

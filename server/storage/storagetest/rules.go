@@ -19,9 +19,9 @@ func absent(t *testing.T, s store) {
 	s.put("a/b/c", "x")
 	for _, name := range []string{"nothing", "a/b", "a/b/d", "a/b/c.d"} {
 		s.lacks(name)
-	}
-	if err := s.Touch(context.Background(), "nothing"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Touch: %v, want fs.ErrNotExist", err)
+		if err := s.Touch(context.Background(), name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Touch %s: %v, want fs.ErrNotExist", name, err)
+		}
 	}
 }
 
@@ -56,6 +56,7 @@ func replace(t *testing.T, s store) {
 
 func escape(t *testing.T, s store) {
 	ctx := context.Background()
+	s.put("object", "x")
 	for _, name := range []string{"../x", "a/../../x", "/etc/x", "a//b", "", "a/."} {
 		_, _, open := s.Open(ctx, name)
 		_, stat := s.Stat(ctx, name)
@@ -64,18 +65,21 @@ func escape(t *testing.T, s store) {
 		for _, err := range s.List(ctx, name, "") {
 			list = err
 		}
+		_, expire := s.Expire(ctx, name, time.Now())
+		_, parts := s.Parts(ctx, name)
 		for what, err := range map[string]error{
 			"Put": s.Put(ctx, name, strings.NewReader("x"), storage.Volatile), "Concat": s.Concat(ctx, name, nil),
 			"Open": open, "Stat": stat, "Touch": s.Touch(ctx, name), "Delete": s.Delete(ctx, name),
-			"Append": errors.Join(add, stored()), "List": list,
+			"Append": errors.Join(add, stored()), "List": list, "Expire": expire, "Parts": parts,
+			"Rename from": s.Rename(ctx, name, "x"), "Rename to": s.Rename(ctx, "object", name),
 		} {
 			if err == nil {
 				t.Errorf("%s %q: no error", what, name)
 			}
 		}
 	}
-	if got := s.objects("."); got != nil {
-		t.Errorf("the store lists %q: want nothing", got)
+	if got, want := s.objects("."), []string{"object"}; !slices.Equal(got, want) {
+		t.Errorf("the store lists %q, want %q", got, want)
 	}
 }
 

@@ -113,7 +113,7 @@ func TestTokenThatEndsSoon(t *testing.T) {
 	}
 	account.Expires = time.Now().Add(time.Second)
 	for range 2 {
-		if err := d.Touch(t.Context(), "object"); err != nil {
+		if err := ask(t.Context(), d); err != nil {
 			t.Error(err)
 		}
 	}

@@ -33,8 +33,10 @@ type request struct {
 	header     map[string]string
 	body       content
 	into       any                             // what the JSON of the answer is; nil: it is no JSON
+	ifLarge    bool                            // into is of a static large object: no other one is read
 	extra      time.Duration                   // beyond silence, in which Swift may be at work
 	badRequest func(ctx context.Context) error // why Swift says 400; nil: because it could not do better
+	once       bool                            // it may be done though the answer is lost, and must not be done later
 }
 
 // answer is a good one. The body is of a GET without into, and the caller's to close.
@@ -63,7 +65,7 @@ func (d *Driver) call(ctx context.Context, r request) (answer, error) {
 			}
 		}
 		explained := d.explain(r, err)
-		if attempt >= d.retries || !mayPass(r, err) || time.Now().After(deadline) || d.pause(ctx, attempt, explained) != nil {
+		if r.once || attempt >= d.retries || !mayPass(r, err) || time.Now().After(deadline) || d.pause(ctx, attempt, explained) != nil {
 			return answer{}, explained
 		}
 	}
@@ -91,6 +93,8 @@ func (d *Driver) ask(ctx context.Context, r request) (answer, error) {
 	}
 	a := answer{response.Header, &peer.Stream{Watch: watch, Body: response.Body}}
 	switch {
+	case r.ifLarge && !isLarge(a.header):
+		err = skip(a.body, response.ContentLength)
 	case r.into != nil:
 		err = json.NewDecoder(a.body).Decode(r.into)
 	case r.operation == http.MethodGet:
@@ -100,6 +104,15 @@ func (d *Driver) ask(ctx context.Context, r request) (answer, error) {
 		_, err = io.Copy(io.Discard, a.body)
 	}
 	return a, errors.Join(err, a.body.Close())
+}
+
+// skip leaves a body unread, and with it the connection, unless it is a small one.
+func skip(body io.Reader, size int64) error {
+	if size < 0 || size > small {
+		return nil
+	}
+	_, err := io.Copy(io.Discard, body)
+	return err
 }
 
 // send sends a request, and gives a good answer.
@@ -161,12 +174,12 @@ type fault struct {
 
 func (f *fault) Error() string { return f.text }
 
-// refusal is a fault unless the answer is good, and closes its body then. A PUT is not
-// done when the answer is 202: something was stored there by a server whose clock is
+// refusal is a fault unless the answer is good, and closes its body then. Nothing is
+// stored when the answer is 202: something was stored there by a server whose clock is
 // ahead.
 func refusal(r request, response *http.Response) *fault {
 	code := response.StatusCode
-	isLater := r.operation == http.MethodPut && r.object != "" && code == http.StatusAccepted
+	isLater := (r.operation == http.MethodPut || r.operation == methodCopy) && r.object != "" && code == http.StatusAccepted
 	if code >= 200 && code < 300 && !isLater {
 		return nil
 	}
@@ -231,7 +244,7 @@ func mayPass(r request, err error) bool {
 	case http.StatusBadRequest:
 		return r.badRequest != nil
 	case http.StatusConflict: // with a later time, it may be done
-		return r.operation == http.MethodPut || r.operation == http.MethodDelete
+		return r.operation == http.MethodPut || r.operation == http.MethodDelete || r.operation == methodCopy
 	default:
 		return code >= 500
 	}
@@ -246,13 +259,21 @@ func (d *Driver) pause(ctx context.Context, attempt int, err error) error {
 			wait = min(time.Duration(seconds)*time.Second, longestPause)
 		}
 	}
+	if gone := sleep(ctx, wait); gone != nil {
+		return gone
+	}
+	d.log.WarnContext(ctx, "Swift is asked again", "attempt", attempt+1, "fault", err)
+	return nil
+}
+
+// sleep waits, and for ctx.
+func sleep(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
-		d.log.WarnContext(ctx, "Swift is asked again", "attempt", attempt+1, "fault", err)
 		return nil
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -27,38 +25,18 @@ func (d *Driver) Delete(ctx context.Context, name string) error {
 	if err := d.remove(ctx, name); err != nil {
 		return err
 	}
+	return d.removeSegments(ctx, segments)
+}
+
+func (d *Driver) removeSegments(ctx context.Context, segments []found) error {
 	var removing errgroup.Group
 	removing.SetLimit(atOnce)
 	for _, s := range segments {
-		if own, ours := strings.CutPrefix(s.Name, "/"+d.path("")); ours {
+		if own, ours := d.own(s); ours {
 			removing.Go(func() error { return d.removeSegment(ctx, own, s.IsLarge) })
 		}
 	}
 	return removing.Wait()
-}
-
-// look finds out whether an object has segments.
-func (d *Driver) look(ctx context.Context, name string) ([]found, error) {
-	header, err := d.head(ctx, name)
-	if err != nil || !strings.EqualFold(header.Get("X-Static-Large-Object"), "true") {
-		return nil, err
-	}
-	return d.segments(ctx, name)
-}
-
-// found is a segment as it is listed.
-type found struct {
-	Name    string `json:"name"` // with the container
-	IsLarge bool   `json:"sub_slo"`
-}
-
-// segments are what a static large object is made of.
-func (d *Driver) segments(ctx context.Context, name string) ([]found, error) {
-	var all []found
-	err := d.do(ctx, request{
-		operation: http.MethodGet, object: name, header: newest, parameters: url.Values{"multipart-manifest": {"get"}}, into: &all,
-	})
-	return all, err
 }
 
 func (d *Driver) removeSegment(ctx context.Context, name string, isLarge bool) error {

@@ -126,6 +126,7 @@ func TestDeleteKeepsWhatIsElsewhere(t *testing.T) {
 		if r.URL.Query().Get("multipart-manifest") != "get" {
 			return false
 		}
+		w.Header().Set("X-Static-Large-Object", "True")
 		tells(`[{"name": "/others/`+parts[0].Name+`"}, {"name": "/images-2/`+parts[0].Name+`"}, {"name": "/images/`+parts[1].Name+`"}]`)(s, w, r)
 		return true
 	})

@@ -16,6 +16,19 @@
 //
 // When an object is replaced, the parts of the one before stay: somebody may still be
 // reading them, or be shown it by a server of Swift's that was away meanwhile.
+//
+// Swift compares nothing before it deletes. So whoever expires an object first puts a
+// marker and then looks at the object's age, and whoever touches it does so first and then
+// looks for the marker: one of them finds what the other has done. He who has touched it
+// waits until the marker is gone, and then looks whether the object still is there. Only
+// one expires an object at a time (takeTurn), and so nothing deletes it after it has been
+// missed once: what is stored then has a later time, and stays. That does not hold where
+// a Delete or a Rename of it comes in between.
+//
+// All that rests on two things: Swift's clocks agree, and a read of the newest copy sees
+// what was acknowledged before. When a process dies in between, its marker means nothing
+// after markerLife; and it asks for nothing in the last half of that, unless it was
+// stopped for as long just before it sent what it had decided on.
 package swift
 
 import (
@@ -27,6 +40,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ncw/swift/v2"
@@ -55,6 +69,8 @@ type Driver struct {
 	retries   int
 	log       *slog.Logger
 	limits    limits
+	turn      turn
+	expiring  sync.Map // has the names that this process is about to expire
 }
 
 // limits are those of a Swift.
@@ -170,18 +186,6 @@ func modified(h http.Header) (time.Time, error) {
 		}
 	}
 	return http.ParseTime(h.Get("Last-Modified"))
-}
-
-// Touch makes an object young. Swift refuses to where somebody has made it younger.
-func (d *Driver) Touch(ctx context.Context, name string) error {
-	if err := check("touch", name); err != nil {
-		return err
-	}
-	err := d.do(ctx, request{operation: http.MethodPost, object: name})
-	if status(err) == http.StatusConflict {
-		return nil
-	}
-	return err
 }
 
 // check refuses what is no name.

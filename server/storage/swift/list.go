@@ -33,7 +33,8 @@ func (d *Driver) List(ctx context.Context, directory, after string) iter.Seq2[st
 			}
 			for _, e := range entries {
 				// Some programs put an object for the directory itself.
-				if e.Name != "" && !yield(e, nil) {
+				isHidden := e.Name == "" || prefix+e.Name == markers
+				if !isHidden && !yield(e, nil) {
 					return
 				}
 			}

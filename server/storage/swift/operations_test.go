@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/storage/storagetest"
@@ -83,12 +84,50 @@ var operations = []operation{
 		}
 		return nil
 	}},
+	{"Touch, when it looks for a marker", "HEAD images/.expiring/d/object", "HEAD of images/.expiring/d/object", touched},
+	{"Touch, when it looks again", "HEAD images/d/object", "HEAD of images/d/object", touched},
+	{"Expire, when it looks", "HEAD images/d/large", "HEAD of images/d/large", expired},
+	{"Expire, of what", "GET images/d/large", "GET of images/d/large", expired},
+	{"Expire, when it looks whose turn it is", "HEAD images/.expiring", "HEAD of images/.expiring", expired},
+	{"Expire, of a segment", "DELETE images/parts/", "DELETE of images/parts/", expired},
+	{"Parts", "GET images/d/large", "GET of images/d/large", func(ctx context.Context, d *swift.Driver) error {
+		all, err := d.Parts(ctx, "d/large")
+		if err == nil && len(all) != 2 {
+			err = fmt.Errorf("the parts are %q", all)
+		}
+		return err
+	}},
+	{"Rename", "COPY images/d/large", "COPY of images/d/large", renamed},
+	{"Rename, of the old name", "DELETE images/d/large", "DELETE of images/d/large", renamed},
+}
+
+func touched(ctx context.Context, d *swift.Driver) error { return d.Touch(ctx, "d/object") }
+
+func renamed(ctx context.Context, d *swift.Driver) error {
+	if err := d.Rename(ctx, "d/large", "d/new"); err != nil {
+		return err
+	}
+	if _, err := d.Stat(ctx, "d/large"); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the old name: %w", err)
+	}
+	return holds(ctx, d, "d/new", "first,second")
 }
 
 func deleted(ctx context.Context, d *swift.Driver) error {
 	if err := d.Delete(ctx, "d/large"); err != nil {
 		return err
 	}
+	return isGone(ctx, d)
+}
+
+func expired(ctx context.Context, d *swift.Driver) error {
+	if expired, err := d.Expire(ctx, "d/large", time.Now()); err != nil || !expired {
+		return errors.Join(err, fmt.Errorf("expired: %v", expired))
+	}
+	return isGone(ctx, d)
+}
+
+func isGone(ctx context.Context, d *swift.Driver) error {
 	if all, err := names(ctx, d, "parts", ""); err != nil || len(all) > 0 {
 		return fmt.Errorf("%v: the store has %q", err, all)
 	}

@@ -3,6 +3,8 @@ package swift_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -136,4 +138,10 @@ func (l lasting) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return l.ReadCloser.Read(p)
+}
+
+// etag is the MD5 of content.
+func etag(content string) string {
+	sum := md5.Sum([]byte(content))
+	return hex.EncodeToString(sum[:])
 }

@@ -15,6 +15,11 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage/swift"
 )
 
+// ask asks Swift for one thing.
+func ask(ctx context.Context, d *swift.Driver) error {
+	return d.Put(ctx, "object", strings.NewReader(""), storage.Durable)
+}
+
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	const least, most = 50 * time.Millisecond, 100 * time.Millisecond
@@ -26,11 +31,11 @@ func TestRetryAfter(t *testing.T) {
 			s := &there{}
 			s.answer = func(*http.Request) (*http.Response, error) {
 				if len(s.asked) > 1 {
-					return says(202, ""), nil
+					return says(201, ""), nil
 				}
 				return says(429, "", "Retry-After", value), nil
 			}
-			if err := s.open(t, retries(1)).Touch(t.Context(), "object"); err != nil {
+			if err := ask(t.Context(), s.open(t, retries(1))); err != nil {
 				t.Error(err)
 			}
 			if waits := s.waits(); len(waits) != 1 || waits[0] < want[0] || waits[0] > want[1] {
@@ -47,7 +52,7 @@ func TestPatience(t *testing.T) {
 		s := &there{answer: func(*http.Request) (*http.Response, error) { return says(503, ""), nil }}
 		d := s.open(t, retries(1000))
 		begin := time.Now()
-		if err := d.Touch(t.Context(), "object"); err == nil || !strings.Contains(err.Error(), "503") {
+		if err := ask(t.Context(), d); err == nil || !strings.Contains(err.Error(), "503") {
 			t.Errorf("%v, want 503", err)
 		}
 		for i, wait := range s.waits() {
@@ -278,7 +283,7 @@ func TestRefusedLoginsAreFew(t *testing.T) {
 		s.refuses, s.logins = true, 0
 		for _, want := range []int{2, 2, 4, 4} { // the library tries twice
 			for range 5 {
-				if err := d.Touch(t.Context(), "object"); err == nil || !strings.Contains(err.Error(), "http://swift/auth") {
+				if err := ask(t.Context(), d); err == nil || !strings.Contains(err.Error(), "http://swift/auth") {
 					t.Errorf("%v, want that the login is refused", err)
 				}
 				time.Sleep(time.Second)
@@ -287,9 +292,9 @@ func TestRefusedLoginsAreFew(t *testing.T) {
 				t.Errorf("%d logins are tried, want %d", s.logins, want)
 			}
 		}
-		s.refuses, s.answer = false, func(*http.Request) (*http.Response, error) { return says(202, ""), nil }
+		s.refuses, s.answer = false, func(*http.Request) (*http.Response, error) { return says(201, ""), nil }
 		time.Sleep(10 * time.Second)
-		if err := d.Touch(t.Context(), "object"); err != nil {
+		if err := ask(t.Context(), d); err != nil {
 			t.Errorf("when it is not refused any more: %v", err)
 		}
 	})

@@ -12,8 +12,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/ncw/swift/v2/swifttest"
 )
 
 // segment is one of a static large object, as it is put and as it is listed.
@@ -104,13 +102,31 @@ func (s *Swift) refuse(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = io.NopCloser(bytes.NewReader(text))
 	var all []segment
 	s.unmarshal(text, &all)
+	for i := range all {
+		all[i].Name, all[i].Bytes = "/"+all[i].Path, all[i].Size
+	}
+	return s.refuseSegments(w, r, all)
+}
+
+// refuseCopy does so with the copy of one.
+func (s *Swift) refuseCopy(w http.ResponseWriter, r *http.Request) bool {
+	if s.object(r, http.MethodHead, r.URL.Path).Header().Get("X-Static-Large-Object") != "True" {
+		return false
+	}
+	if r.URL.Query().Get("multipart-manifest") != "get" {
+		s.t.Errorf("%s of %s: what a large object holds is not copied here", r.Method, r.URL)
+	}
+	return s.refuseSegments(w, r, s.segments(r))
+}
+
+func (s *Swift) refuseSegments(w http.ResponseWriter, r *http.Request, all []segment) bool {
 	faults := [][2]string{}
 	for _, g := range all {
-		switch found := s.segment(r, http.MethodHead, "/"+g.Path); {
+		switch found := s.segment(r, http.MethodHead, g.Name); {
 		case found.Code != http.StatusOK:
-			faults = append(faults, [2]string{g.Path, fmt.Sprint(found.Code, " ", http.StatusText(found.Code))})
-		case found.Header().Get("Content-Length") != fmt.Sprint(g.Size):
-			faults = append(faults, [2]string{g.Path, "Size Mismatch"})
+			faults = append(faults, [2]string{g.Name, fmt.Sprint(found.Code, " ", http.StatusText(found.Code))})
+		case found.Header().Get("Content-Length") != fmt.Sprint(g.Bytes):
+			faults = append(faults, [2]string{g.Name, "Size Mismatch"})
 		}
 	}
 	if len(faults) == 0 {
@@ -124,8 +140,12 @@ func (s *Swift) refuse(w http.ResponseWriter, r *http.Request) bool {
 
 // segment asks for one, by its container and name, as he does who asks for r.
 func (s *Swift) segment(r *http.Request, method, name string) *httptest.ResponseRecorder {
-	account := "/v1/AUTH_" + swifttest.TEST_ACCOUNT
-	asked := httptest.NewRequestWithContext(r.Context(), method, (&url.URL{Path: account + name}).String(), nil)
+	return s.object(r, method, strings.TrimSuffix(account, "/")+name)
+}
+
+// object asks for one, by its path.
+func (s *Swift) object(r *http.Request, method, path string) *httptest.ResponseRecorder {
+	asked := httptest.NewRequestWithContext(r.Context(), method, (&url.URL{Path: path}).String(), nil)
 	asked.Header.Set("X-Auth-Token", r.Header.Get("X-Auth-Token"))
 	return s.ask(asked)
 }

@@ -23,6 +23,9 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage/swift"
 )
 
+// account is what the paths of all containers begin with.
+var account = "/v1/AUTH_" + swifttest.TEST_ACCOUNT + "/"
+
 // Swift is the library's, and what stands in front of it. Make it with New.
 type Swift struct {
 	t       testing.TB
@@ -30,7 +33,7 @@ type Swift struct {
 	log     record
 	forward *httputil.ReverseProxy
 	one     sync.Mutex // the library's answers one at a time: its locks do not hold what they should
-	touched map[string]time.Time
+	stamps  map[string]time.Time
 
 	mu     sync.Mutex
 	asked  []string
@@ -48,7 +51,7 @@ func New(t testing.TB) *Swift {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Swift{t: t, touched: map[string]time.Time{}}
+	s := &Swift{t: t, stamps: map[string]time.Time{}}
 	own := new(http.Transport) // the default one is closed by each server that ends
 	s.forward = &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", target.Host },
@@ -64,7 +67,7 @@ func New(t testing.TB) *Swift {
 func (s *Swift) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Trans-Id", "tx-pretended") // all of Swift's answers have one
 	s.mu.Lock()
-	s.asked = append(s.asked, r.Method+" "+strings.TrimPrefix(r.URL.Path, "/v1/AUTH_"+swifttest.TEST_ACCOUNT+"/"))
+	s.asked = append(s.asked, r.Method+" "+strings.TrimPrefix(r.URL.Path, account))
 	meddle := s.meddle
 	s.mu.Unlock()
 	if meddle == nil || !meddle(w, r) {
@@ -73,7 +76,7 @@ func (s *Swift) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Forward has Swift answer. The library's knows neither ranges of large objects nor
-// the time of a POST, and breaks at that of an object that is not there.
+// conditions nor times, and breaks at a POST to an object that is not there.
 func (s *Swift) Forward(w http.ResponseWriter, r *http.Request) {
 	s.one.Lock()
 	defer s.one.Unlock()
@@ -88,22 +91,52 @@ func (s *Swift) Forward(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	case r.Method == http.MethodPut: // or what was large remains so
+		if r.Header.Get("If-None-Match") == "*" && s.object(r, http.MethodHead, r.URL.Path).Code == http.StatusOK {
+			w.WriteHeader(http.StatusPreconditionFailed)
+			return
+		}
 		asked.Header.Set("X-Static-Large-Object", "False")
+	case r.Method == "COPY":
+		if s.refuseCopy(w, r) {
+			return
+		}
 	}
 	answer := s.ask(asked)
-	switch {
-	case r.Method == http.MethodPut || r.Method == http.MethodDelete:
-		delete(s.touched, r.URL.Path)
-	case r.Method == http.MethodPost && answer.Code == http.StatusOK:
-		s.touched[r.URL.Path] = time.Now()
+	s.stamp(r, answer.Code)
+	if r.Method == http.MethodPost && answer.Code == http.StatusOK {
 		answer.Code = http.StatusAccepted
 	}
 	s.send(w, r, answer)
 }
 
+// stamp notes when an object was stored or touched.
+func (s *Swift) stamp(r *http.Request, status int) {
+	switch {
+	case status >= 300:
+	case r.Method == http.MethodPut || r.Method == http.MethodPost:
+		s.stamps[r.URL.Path] = time.Now()
+	case r.Method == "COPY":
+		to, err := url.PathUnescape(r.Header.Get("Destination"))
+		if err != nil {
+			s.t.Error(err)
+		}
+		s.stamps[account+to] = time.Now()
+	case r.Method == http.MethodDelete:
+		delete(s.stamps, r.URL.Path)
+	}
+}
+
+// Age makes an object of the container images look older than it is.
+func (s *Swift) Age(object string, by time.Duration) {
+	s.one.Lock()
+	defer s.one.Unlock()
+	path := account + "images/" + object
+	s.stamps[path] = s.stamps[path].Add(-by)
+}
+
 func (s *Swift) send(w http.ResponseWriter, r *http.Request, answer *httptest.ResponseRecorder) {
 	maps.Copy(w.Header(), answer.Header())
-	if at, ok := s.touched[r.URL.Path]; ok {
+	if at, ok := s.stamps[r.URL.Path]; ok {
 		w.Header().Set("X-Timestamp", fmt.Sprintf("%d.%05d", at.Unix(), at.Nanosecond()/10_000))
 	}
 	first, body := 0, answer.Body.Bytes()
