@@ -86,6 +86,7 @@ func TestExitCodes(t *testing.T) {
 		{"a bad value", at("ZUUL_REGISTRY_TLS=maybe"), nil, exitUsage, "ZUUL_REGISTRY_TLS"},
 		{"an address that cannot be had", at("ZUUL_REGISTRY_ADDRESS=192.0.2.1:1"), nil, exitUsage, "ZUUL_REGISTRY_ADDRESS"},
 		{"an address for pushes that cannot be had", at("ZUUL_REGISTRY_PUSH_ADDRESS=192.0.2.1:1"), nil, exitUsage, "ZUUL_REGISTRY_PUSH_ADDRESS"},
+		{"an address for metrics that cannot be had", at("ZUUL_REGISTRY_METRICS_ADDRESS=192.0.2.1:1"), nil, exitUsage, "ZUUL_REGISTRY_METRICS_ADDRESS"},
 		{"an htpasswd file that is not there", at("ZUUL_REGISTRY_READERS_HTPASSWD=/none"), nil, exitUsage, "ZUUL_REGISTRY_READERS_HTPASSWD"},
 		{"check without a store", at(), []string{"check"}, exitFailed, "no store"},
 		{"health of nothing", at("ZUUL_REGISTRY_TLS=off", "ZUUL_REGISTRY_ADDRESS=127.0.0.1:1"), []string{"health"}, exitFailed, "refused"},

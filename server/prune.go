@@ -150,6 +150,10 @@ func (t timer) prune(ctx context.Context) {
 	log.InfoContext(ctx, "pruning begins")
 	err := t.kept.Prune(ctx, p)
 	took := time.Since(begin)
+	if ctx.Err() != nil {
+		log.InfoContext(ctx, "pruning was cut off: the server ends", "removed", gone.String(), "duration", took)
+		return
+	}
 	t.metrics.Pruned(took, err)
 	log = log.With("looked", looked, "removed", gone.String(), "duration", took)
 	if err != nil {

@@ -22,8 +22,8 @@ func (p *program) serve(ctx context.Context) (err error) {
 	if c.Storage == config.Swift && generated != (secrets{}) {
 		log.Warn("replicas have to share ZUUL_REGISTRY_PASSWORD and ZUUL_REGISTRY_SECRET: what is not set is made anew by each")
 	}
-	listeners, err := listen(c)
-	defer func() { err = errors.Join(err, closeAll(listeners)) }()
+	listening, err := listen(c)
+	defer func() { err = errors.Join(err, listening.close()) }()
 	if err != nil {
 		return err
 	}
@@ -38,53 +38,63 @@ func (p *program) serve(ctx context.Context) (err error) {
 	}
 	defer assembled.close()
 	measured := metrics.New()
-	defer timer{c, log, assembled.kept, measured}.start()()
+	stopPruning := timer{c, log, assembled.kept, measured}.start()
+	defer stopPruning()
 	s, err := newServer(c, log)
 	if err != nil {
 		return err
 	}
-	if err := p.welcome(c, listeners, generated.password); err != nil {
+	if err := p.welcome(c, listening.public(), generated.password); err != nil {
 		return err
 	}
 	handlers := []http.Handler{assembled.handler, assembled.pushes}
-	for i, l := range listeners {
+	for i, l := range listening.public() {
 		s.open(l, handlers[i], s.tls)
-		log.Info("serving", "address", l.Addr().String(), "pushes", i == len(listeners)-1,
+		log.Info("serving", "address", l.Addr().String(), "pushes", i == 1 || listening.pushes == nil,
 			"tls", c.TLS, "storage", c.Storage, "place", store.place, "namespacing", c.Namespacing, "upstreams", c.Upstreams, "version", version)
 	}
-	if c.MetricsAddress != "" {
-		l, err := net.Listen("tcp", c.MetricsAddress)
-		if err != nil {
-			return wrong("METRICS_ADDRESS", c.MetricsAddress, err)
-		}
+	if l := listening.metrics; l != nil {
 		s.open(l, measured.Handler(), nil)
 		log.Info("serving metrics", "url", "http://"+l.Addr().String()+metrics.Path)
 	}
 	return s.run(ctx)
 }
 
-// listen opens ADDRESS and then, if it is set, PUSH_ADDRESS. What is open when
-// it fails comes with the error.
-func listen(c config.Config) ([]net.Listener, error) {
-	var all []net.Listener
-	for _, at := range []struct{ variable, address string }{{"ADDRESS", c.Address}, {"PUSH_ADDRESS", c.PushAddress}} {
+// listeners are those of a server; nil where no address is set.
+type listeners struct{ images, pushes, metrics net.Listener }
+
+// listen opens all of them. What is open when it fails comes with the error.
+func listen(c config.Config) (l listeners, err error) {
+	for _, at := range []struct {
+		variable, address string
+		into              *net.Listener
+	}{{"ADDRESS", c.Address, &l.images}, {"PUSH_ADDRESS", c.PushAddress, &l.pushes}, {"METRICS_ADDRESS", c.MetricsAddress, &l.metrics}} {
 		if at.address == "" {
 			continue
 		}
-		l, err := net.Listen("tcp", at.address)
-		if err != nil {
-			return all, wrong(at.variable, at.address, err)
+		if *at.into, err = net.Listen("tcp", at.address); err != nil {
+			return l, wrong(at.variable, at.address, err)
 		}
-		all = append(all, l)
 	}
-	return all, nil
+	return l, nil
 }
 
-// closeAll closes those that the server has not.
-func closeAll(listeners []net.Listener) error {
+// public are those that images are pulled from and pushed to, in this order.
+func (l listeners) public() []net.Listener {
+	if l.pushes == nil {
+		return []net.Listener{l.images}
+	}
+	return []net.Listener{l.images, l.pushes}
+}
+
+// close closes those that the server has not.
+func (l listeners) close() error {
 	var errs error
-	for _, l := range listeners {
-		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+	for _, one := range []net.Listener{l.images, l.pushes, l.metrics} {
+		if one == nil {
+			continue
+		}
+		if err := one.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = errors.Join(errs, err)
 		}
 	}

@@ -79,10 +79,10 @@ func TestListenersAreOpenedBothOrNone(t *testing.T) {
 	if !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), "ZUUL_REGISTRY_PUSH_ADDRESS") {
 		t.Errorf("an address that is taken: %v", err)
 	}
-	if len(opened) != 1 || closeAll(opened) != nil {
-		t.Fatalf("%d listeners are open, want 1 that closes", len(opened))
+	if len(opened.public()) != 1 || opened.close() != nil {
+		t.Fatalf("%d listeners are open, want 1 that closes", len(opened.public()))
 	}
-	awaitRefusal(t, opened[0])
+	awaitRefusal(t, opened.images)
 }
 
 func localListener(t *testing.T) net.Listener {

@@ -62,7 +62,7 @@ type Config struct {
 	UpstreamCAFile          string         `env:"UPSTREAM_CA_FILE" kind:"path" meaning:"path of a file with further CA certificates, PEM, that are trusted for upstreams"`
 	UpstreamTagTTL          time.Duration  `env:"UPSTREAM_TAG_TTL,default=5m" kind:"age" meaning:"how long an upstream's tag is answered without asking again; 0 asks each time"`
 	UpstreamTimeout         time.Duration  `env:"UPSTREAM_TIMEOUT,default=30s" kind:"duration" meaning:"how long an upstream may take to its first byte, and to each next piece of what it sends"`
-	PruneManifestAge        time.Duration  `env:"PRUNE_MANIFEST_AGE" kind:"duration" meaning:"age at which prune takes tags and manifests that were pushed; never if not set"`
+	PruneManifestAge        time.Duration  `env:"PRUNE_MANIFEST_AGE" kind:"grace" meaning:"age at which prune takes tags and manifests that were pushed; never if not set"`
 	PruneUploadAge          time.Duration  `env:"PRUNE_UPLOAD_AGE,default=24h" kind:"grace" meaning:"age at which prune takes uploads that were not finished, and blobs that nothing refers to"`
 	PruneCacheAge           time.Duration  `env:"PRUNE_CACHE_AGE,default=168h" kind:"grace" meaning:"how long prune leaves what was fetched from upstreams after somebody last asked for it"`
 	PruneInterval           time.Duration  `env:"PRUNE_INTERVAL" kind:"interval" meaning:"how often serve prunes by itself; never if not set"`

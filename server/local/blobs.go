@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -106,10 +107,8 @@ func (r *Registry) needs(ctx context.Context, area string, manifest, blob oci.Di
 	if err != nil {
 		return false, orNil(err)
 	}
-	for _, b := range refs.Blobs {
-		if b.Digest == blob {
-			return true, nil
-		}
+	if slices.Contains(refs.Mentioned, blob) {
+		return true, nil
 	}
 	for _, child := range refs.Manifests {
 		if needs, err := r.needs(ctx, area, child.Digest, blob, seen); err != nil || needs {

@@ -162,8 +162,8 @@ func inspect(t *testing.T, r *local.Registry, quarantine bool) (found []string, 
 		},
 		Progress: func(n, of int) {
 			defer alone()()
-			if n != done+1 || n > of {
-				t.Errorf("progress is %d of %d after %d", n, of, done)
+			if n != done+1 || n > of || done > 0 && of != total {
+				t.Errorf("progress is %d of %d after %d of %d", n, of, done, total)
 			}
 			done, total = n, of
 		},
@@ -244,8 +244,8 @@ func TestCheckFinds(t *testing.T) {
 			[]string{"$manifests/index: says that $image has 7 bytes: it has $size"}},
 		"what is said twice, once": {func(s *shop) {
 			s.hasManifest(`{"layers":[{"size":5,"digest":"$other"},{"size":5,"digest":"$other"},{"size":1,"digest":"$config"},`+
-				`{"size":2,"digest":"$config"},{"size":3,"digest":"$config"}]}`, "twice")
-		}, []string{"$manifests/twice: refers to $other, which is not there", "$manifests/twice: says that $config has 1 bytes: it has 2",
+				`{"size":2,"digest":"$config"},{"size":3,"digest":"$config"}],"manifests":[{"size":5,"digest":"$wrong"},{"size":5,"digest":"$wrong"}]}`, "twice")
+		}, []string{"$manifests/twice: refers to $other, which is not there", "$manifests/twice: refers to $wrong, which is not there", "$manifests/twice: says that $config has 1 bytes: it has 2",
 			"$manifests/twice: says that $config has 3 bytes: it has 2"}},
 		"a lost child": {func(s *shop) { s.hasManifest(`{"manifests":[{"size":5,"digest":"$other"}]}`, "index") },
 			[]string{"$manifests/index: refers to $other, which is not there"}},
@@ -291,7 +291,9 @@ func TestCheckFinds(t *testing.T) {
 			d := s.hasManifest(`{"subject":{"size":5,"digest":"$other"}}`, "x").String()
 			s.has("$manifests/"+d, `{"x/y":"`+d+`"}`, "_local/referrers/org/app/$other/"+d, `{"digest":"`+d+`"}`)
 		}, nil},
-		"nothing in what was half pushed": {func(s *shop) { s.has("_local/referrers/org/app/$image/$other", `{"digest":"$other"}`) }, nil},
+		"nothing in what was half pushed": {func(s *shop) {
+			s.has("_local/referrers/org/app/$image/$other", `{"digest":"$other"}`, "_local/referrers/org/app/$image/$config", `{"digest":"$config"}`)
+		}, nil},
 		"what refers to another subject": {func(s *shop) {
 			s.has("_local/referrers/org/app/$other/$image", `{"digest":"$image"}`)
 			d := s.hasManifest(`{"subject":{"size":5,"digest":"$other"}}`, "x").String()

@@ -42,6 +42,22 @@ func store(t *testing.T, d storage.Driver, object, content string) {
 	}
 }
 
+// damageBlob puts content in the place of a blob, in parts.
+func damageBlob(t *testing.T, d storage.Driver, object, content string) {
+	t.Helper()
+	var parts []storage.Part
+	for piece := range strings.SplitAfterSeq(content, " ") {
+		next, stored, err := d.Append(t.Context(), "_local/segments", parts, strings.NewReader(piece))
+		if err := errors.Join(err, stored()); err != nil {
+			t.Fatal(err)
+		}
+		parts = next
+	}
+	if err := errors.Join(d.Delete(t.Context(), object), d.Concat(t.Context(), object, parts)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // holds asserts what an object is.
 func holds(t *testing.T, d storage.Driver, object, want string) {
 	t.Helper()
@@ -86,8 +102,8 @@ func TestQuarantineHeals(t *testing.T) {
 		object := func(d oci.Digest) string { return "_local/blobs/" + d.String() + "/data" }
 		moved := func(d oci.Digest) string { return "_local/quarantine/" + d.String() }
 		record := "_local/repos/org/app/manifests/" + m.Digest.String()
-		for _, damage := range []string{"first", "again"} {
-			store(t, d, object(blob), damage)
+		for _, damage := range []string{"damaged once", "damaged again"} {
+			damageBlob(t, d, object(blob), damage)
 			store(t, d, object(m.Digest), damage)
 			// The size of what is damaged would be a fault, too, were it not moved before.
 			want := []string{
@@ -115,6 +131,14 @@ func TestQuarantineHeals(t *testing.T) {
 				t.Errorf("the manifest is %q, %v", got.Content, err)
 			}
 			holds(t, d, moved(blob), damage)
+		}
+		if err := d.Delete(t.Context(), moved(blob)); err != nil {
+			t.Fatal(err)
+		}
+		parts, err := d.Parts(t.Context(), object(blob))
+		slices.Sort(parts)
+		if left := objects(t, d, "_local/segments"); err != nil || !slices.Equal(left, parts) {
+			t.Errorf("there are %q, %v; want what the blob has, %q", left, err, parts)
 		}
 	})
 }
@@ -253,25 +277,32 @@ func TestWhatCannotBeMoved(t *testing.T) {
 	holds(t, d, object, "y")
 }
 
-// Who ends a check is not told that all the rest is damaged.
+// Who ends a check is not told that all the rest is damaged, nor that it is sound.
 func TestACheckEnds(t *testing.T) {
-	ctx, end := context.WithCancel(t.Context())
-	d := &trap{Driver: memory.New()}
-	d.times.Store(1)
-	d.spring = func(open func() (io.ReadSeekCloser, storage.Info, error)) (io.ReadSeekCloser, storage.Info, error) {
+	for _, atOpening := range []int32{1, 50, 101} { // the last is of a manifest
+		ctx, end := context.WithCancel(t.Context())
+		d := &trap{Driver: memory.New()}
+		d.times.Store(atOpening)
+		d.spring = func(open func() (io.ReadSeekCloser, storage.Info, error)) (io.ReadSeekCloser, storage.Info, error) {
+			if d.times.Load() == 0 {
+				end()
+				return nil, storage.Info{}, errors.New("it has ended")
+			}
+			return open()
+		}
+		for i := range 100 {
+			store(t, d, "_local/blobs/"+sum(fmt.Sprint(i)).String()+"/data", fmt.Sprint(i))
+		}
+		store(t, d, "_local/repos/a/manifests/latest", `{"x/y":"`+sum("1").String()+`"}`)
+		err := local.New(d, local.Options{}).Check(ctx, local.Inspection{
+			Quarantine: true,
+			Report:     func(f local.Fault) { t.Errorf("it finds %v", f) },
+			Progress:   func(int, int) {},
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Check: %v, want %v", err, context.Canceled)
+		}
 		end()
-		return open()
-	}
-	for i := range 100 {
-		store(t, d, "_local/blobs/"+sum(fmt.Sprint(i)).String()+"/data", "x")
-	}
-	err := local.New(d, local.Options{}).Check(ctx, local.Inspection{
-		Quarantine: true,
-		Report:     func(f local.Fault) { t.Errorf("it finds %v", f) },
-		Progress:   func(int, int) {},
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("Check: %v, want %v", err, context.Canceled)
 	}
 }
 

@@ -271,7 +271,9 @@ func TestFaultsWhileSearching(t *testing.T) {
 	whileWatched(t, func(t *testing.T, o *original, h heir, w *watched) {
 		d := o.manifest("busybox", "good", dockerImage, o.image("good"))
 		o.put(o.record("busybox", "damaged"), "{")
-		o.manifest("busybox", "garbage", dockerList, "garbage")
+		garbage := o.manifest("busybox", "garbage", dockerList, "garbage")
+		sibling := o.body(o.image("sibling"))
+		o.manifest("busybox", "list", dockerList, indexOf(child{dockerList, garbage}, child{dockerImage, sibling}))
 		o.manifest("busybox", "missing", dockerList, "missing")
 		if err := w.Delete(t.Context(), path.Join("_local/blobs", oci.SHA256.Sum([]byte("missing")).String(), "data")); err != nil {
 			t.Fatal(err)
@@ -288,6 +290,8 @@ func TestFaultsWhileSearching(t *testing.T) {
 		}
 		w.fault = nil
 		h.gives("busybox", d.String(), dockerImage, d)
+		h.gives("busybox", sibling.String(), dockerImage, sibling)
+		h.gives("busybox", garbage.String(), dockerList, garbage) // as by its tag
 	})
 }
 

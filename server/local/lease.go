@@ -17,20 +17,21 @@ const leaseObject = "_prune"
 
 // LeasePrune takes it upon the caller to prune now, if nobody has pruned for a while, in
 // whatever process, and says how long to wait otherwise. That two are told to at once is
-// unlikely, and harmless.
+// unlikely, and harmless: a lease saves work, and nothing else depends on it.
 func (r *Registry) LeasePrune(ctx context.Context, every time.Duration) (wait time.Duration, err error) {
 	info, err := r.driver.Stat(ctx, leaseObject)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
-	if wait := every - time.Since(info.Modified); err == nil && wait > 0 {
-		return wait, nil
+	// A clock may be, or have been, wrong, but not for ever.
+	if age := time.Since(info.Modified); err == nil && age < every && age > -every {
+		return every - age, nil
 	}
 	mine := []byte(rand.Text() + "\n")
 	if err := r.put(ctx, leaseObject, mine, storage.Volatile); err != nil {
 		return 0, err
 	}
-	now, _, err := r.read(ctx, leaseObject, maxTargetSize)
+	now, _, err := r.read(ctx, leaseObject, int64(len(mine)))
 	if err == nil && !bytes.Equal(now, mine) {
 		return every, nil
 	}

@@ -144,6 +144,9 @@ func (r *Registry) missing(ctx context.Context, name oci.Name, refs oci.Referenc
 	if missing.Blobs, err = r.without(ctx, name.Area, refs.Blobs, here); err == nil {
 		missing.Manifests, err = r.without(ctx, name.Area, refs.Manifests, resolved)
 	}
+	if err == nil {
+		err = r.renewOthers(ctx, name, refs)
+	}
 	return missing, err
 }
 

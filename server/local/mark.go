@@ -30,6 +30,7 @@ type expired struct {
 	kind   Kind
 	object string
 	moment time.Time
+	round  int // those of earlier ones go before
 }
 
 func newMark(w *pruner, area string) *mark {
@@ -52,14 +53,15 @@ func (m *mark) needs(object string) bool {
 // area marks what the references of an area need that stay.
 func (m *mark) area(ctx context.Context) error {
 	for _, tree := range []struct {
-		root string
-		mark func(context.Context, repository) error
-	}{{reposDirectory, m.pushed}, {path.Join(upstreamDirectory, reposDirectory), m.fetched}} {
+		root  string
+		mark  func(context.Context, repository) error
+		again bool // what is damaged is fetched again
+	}{{reposDirectory, m.pushed, false}, {path.Join(upstreamDirectory, reposDirectory), m.fetched, true}} {
 		root := path.Join(m.name, tree.root)
-		for name, err := range m.repositoriesBelow(ctx, root) {
+		for name, err := range m.allRepositories(ctx, root) {
 			if err == nil {
 				var r repository
-				if r, err = m.repository(ctx, oci.Name{Area: m.name, Repository: name}, root); err == nil {
+				if r, err = m.repository(ctx, oci.Name{Area: m.name, Repository: name}, root, tree.again); err == nil {
 					err = tree.mark(ctx, r)
 				}
 			}
@@ -71,14 +73,30 @@ func (m *mark) area(ctx context.Context) error {
 	return nil
 }
 
-// repositoriesBelow yields the repositories of a tree that have a reference.
-func (m *mark) repositoriesBelow(ctx context.Context, root string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		w := walk{m.registry, ctx, root, "", func(repository string, err error) bool {
-			return yield(repository, err) && err == nil
-		}}
-		w.below("")
+// allRepositories yields the repositories of a tree.
+func (m *mark) allRepositories(ctx context.Context, root string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) { m.repositories(ctx, root, "", yield) }
+}
+
+// repositories yields those of a tree, or below one of them. Anything else may be
+// somebody's reference.
+func (m *mark) repositories(ctx context.Context, root, above string, yield func(string, error) bool) bool {
+	for e, err := range m.registry.driver.List(ctx, path.Join(root, escape(above)), "") {
+		below := path.Join(above, unescape(e.Name))
+		switch {
+		case err == nil && e.Directory && e.Name == recordsDirectory && above != "":
+			if !yield(above, nil) {
+				return false
+			}
+			continue
+		case err == nil && (!e.Directory || e.Name == recordsDirectory):
+			err = errors.New("it belongs to no repository")
+		}
+		if err != nil && !yield(below, err) || err == nil && !m.repositories(ctx, root, below, yield) {
+			return false
+		}
 	}
+	return true
 }
 
 // repository is what one has of references.
@@ -96,7 +114,7 @@ type reference struct {
 	modified time.Time
 }
 
-func (m *mark) repository(ctx context.Context, name oci.Name, root string) (repository, error) {
+func (m *mark) repository(ctx context.Context, name oci.Name, root string, again bool) (repository, error) {
 	r := repository{Name: name, named: map[oci.Digest]bool{}}
 	directory := path.Join(root, escape(name.Repository), recordsDirectory)
 	var mu sync.Mutex
@@ -108,8 +126,13 @@ func (m *mark) repository(ctx context.Context, name oci.Name, root string) (repo
 		group.Go(func() error {
 			ref, err := m.reference(reading, path.Join(directory, e.Name))
 			m.step()
-			if errors.Is(err, fs.ErrNotExist) {
+			switch {
+			case e.Directory: // as of the original's, of a repository that is called as records are
+				err = errors.New("it is a directory")
+			case errors.Is(err, fs.ErrNotExist):
 				return nil // deleted meanwhile
+			case again && errors.Is(err, errDamaged):
+				err = nil // it needs nothing
 			}
 			if err != nil {
 				return m.fault(reading, "it is not known what a record needs", path.Join(directory, e.Name), err)
@@ -133,14 +156,11 @@ func (m *mark) reference(ctx context.Context, object string) (reference, error) 
 		return reference{}, errors.New("it is called neither as a tag nor as a digest")
 	}
 	types, info, err := m.registry.types(ctx, object)
-	if err != nil {
-		return reference{}, err
-	}
 	r := reference{Reference: ref, object: object, modified: info.Modified}
 	for _, d := range types {
 		r.targets = append(r.targets, d)
 	}
-	return r, nil
+	return r, err
 }
 
 // pushed marks what the references of a repository need that stay: those that are young,
@@ -150,7 +170,7 @@ func (m *mark) pushed(ctx context.Context, r repository) error {
 	if m.Manifest > 0 {
 		moment = m.began.Add(-m.Manifest)
 	}
-	t := tree{mark: m, repository: r, manifests: map[oci.Digest]bool{}}
+	t := tree{mark: m, repository: r, manifests: map[oci.Digest]bool{}, called: map[string]bool{}}
 	var roots []oci.Digest
 	var old []reference
 	for _, ref := range r.references {
@@ -163,15 +183,32 @@ func (m *mark) pushed(ctx context.Context, r repository) error {
 	if err := t.grow(ctx, roots); err != nil {
 		return err
 	}
-	old, err := t.attach(ctx, old)
+	old, below, err := t.attach(ctx, old)
+	depths := depths(below)
 	for _, ref := range old {
-		kind := TagKind
-		if ref.IsDigest() {
-			kind = ManifestKind
+		e := expired{kind: TagKind, object: ref.object, moment: moment}
+		if ref.IsDigest() { // after the tags
+			e.kind, e.round = ManifestKind, 1+depths[ref.Digest]
 		}
-		m.expired = append(m.expired, expired{kind, ref.object, moment})
+		m.expired = append(m.expired, e)
 	}
 	return err
+}
+
+// depths says how many manifests are above one at most.
+func depths(below map[oci.Digest][]oci.Digest) map[oci.Digest]int {
+	depths := map[oci.Digest]int{}
+	for deeper := true; deeper; {
+		deeper = false
+		for d, all := range below {
+			for _, b := range all {
+				if depths[b] <= depths[d] {
+					depths[b], deeper = depths[d]+1, true
+				}
+			}
+		}
+	}
+	return depths
 }
 
 // fetched marks what the answers of upstreams need that somebody wants, and finds those
@@ -192,7 +229,7 @@ func (m *mark) fetched(ctx context.Context, r repository) error {
 	}
 	for _, ref := range r.references {
 		if !ref.modified.After(moment) && !anyOf(wanted, ref.targets) {
-			m.expired = append(m.expired, expired{CachedKind, ref.object, moment})
+			m.expired = append(m.expired, expired{kind: CachedKind, object: ref.object, moment: moment})
 		}
 	}
 	return group.Wait()
@@ -229,14 +266,24 @@ func (m *mark) cached(ctx context.Context, d oci.Digest) error {
 	return nil
 }
 
-// mentions reads what a manifest names, which has to be the manifest of that digest.
+// mentions reads what a manifest names, which has to be the manifest of that digest. What
+// is none needs nothing: an index may list layers as if they were manifests, as that of
+// BuildKit's cache does.
 func (m *mark) mentions(ctx context.Context, d oci.Digest) (oci.Mentions, error) {
 	content, _, err := m.registry.read(ctx, blobName(m.name, d), oci.MaxManifestSize)
 	if err != nil {
 		return oci.Mentions{}, err
 	}
+	if len(content) > oci.MaxManifestSize {
+		return oci.Mentions{}, nil
+	}
 	if actual := d.Algorithm().Sum(content); actual != d {
 		return oci.Mentions{}, fmt.Errorf("%w: its digest is %s", errDamaged, actual)
 	}
-	return oci.ParseMentions(content)
+	mentions, err := oci.ParseMentions(content)
+	if err != nil {
+		m.Log.DebugContext(ctx, "it is no manifest, and needs nothing", "digest", d.String(), "error", err)
+		return oci.Mentions{}, nil
+	}
+	return mentions, nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // spellings are the names that a repository is stored under, ours first. The others
-// only read and deleted.
+// are only read and deleted.
 func (r *Registry) spellings(ctx context.Context, name oci.Name) ([]oci.Name, error) {
 	all := []oci.Name{name}
 	if r.options.Older == nil {

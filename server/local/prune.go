@@ -34,13 +34,13 @@ type Kind string
 // The kinds, as they are printed and counted.
 const (
 	TagKind      Kind = "tag"
-	ManifestKind Kind = "manifest"       // the record that a repository has one of a digest
-	CachedKind   Kind = "cached answer"  // a tag's or digest's that was fetched
-	BlobKind     Kind = "blob"           // the bodies of manifests, too
-	UploadKind   Kind = "upload"         // the record of an unfinished one
-	PartKind     Kind = "part"           // content of an upload, or of an object that was replaced
-	ReferrerKind Kind = "referrer entry" // of a manifest that is gone
-	SourceKind   Kind = "source"         // of a blob that nothing needs
+	ManifestKind Kind = "manifest" // the record that a repository has one of a digest
+	CachedKind   Kind = "cached"   // a tag's or digest's that was fetched
+	BlobKind     Kind = "blob"     // the bodies of manifests, too
+	UploadKind   Kind = "upload"   // the record of an unfinished one
+	PartKind     Kind = "part"     // content of an upload, or of an object that was replaced
+	ReferrerKind Kind = "referrer" // the entry of a manifest that is gone
+	SourceKind   Kind = "source"   // of a blob that nothing needs
 )
 
 // Kinds are all of them.
@@ -90,6 +90,7 @@ type pruner struct {
 
 	mu     sync.Mutex // of what follows, and of the callbacks
 	faults int
+	left   int // to others who prune
 	looked int
 }
 
@@ -112,9 +113,13 @@ func (w *pruner) fault(ctx context.Context, what, object string, err error) erro
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	w.Log.ErrorContext(ctx, what, "object", object, "error", err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if errors.Is(err, errLeft) {
+		w.left++
+		return nil
+	}
+	w.Log.ErrorContext(ctx, what, "object", object, "error", err)
 	w.faults++
 	return nil
 }
@@ -155,6 +160,9 @@ func (w *pruner) remove(ctx context.Context, kind Kind, object string, moment ti
 	return goes, nil
 }
 
+// errLeft says that somebody else may be about to remove an object.
+var errLeft = errors.New("another prune is at it")
+
 // isYoungNow asserts that an object has stayed because it is young by now, or gone.
 func (w *pruner) isYoungNow(ctx context.Context, object string, moment time.Time) error {
 	info, err := w.registry.driver.Stat(ctx, object)
@@ -162,7 +170,7 @@ func (w *pruner) isYoungNow(ctx context.Context, object string, moment time.Time
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err == nil && !info.Modified.After(moment):
-		return errors.New("another prune may be about to remove it")
+		return errLeft
 	}
 	return err
 }

@@ -460,7 +460,7 @@ func TestPruningOfTagsAndDigests(t *testing.T) {
 		},
 		"what is not ours is left alone": func(w *world) {
 			for _, object := range []string{"lost+found/x", "_prune", "README", "_local/README", "_local/other/x", "_local/blobs/README",
-				"_local/blobs/sha384:abc/data", "_local/blobs/sha384:abc/1", "_local/blobs/x/y/z", "Quay.io/blobs/x/1", "_local/repos/x/README"} {
+				"_local/blobs/sha384:abc/data", "_local/blobs/sha384:abc/1", "_local/blobs/x/y/z", "Quay.io/blobs/x/1"} {
 				w.put(object, "x")
 			}
 			before := w.objects()
@@ -672,6 +672,9 @@ func TestAnIndexMakesYoungWhatItNeeds(t *testing.T) {
 		},
 	} {
 		for _, kind := range []string{"nested index", "Docker list", "OCI image", "artifact of its own", "unknown media type"} {
+			if name == "PutManifest" && kind == "unknown media type" {
+				continue // whoever puts that has just been told of its blobs
+			}
 			t.Run(name+" of "+kind, func(t *testing.T) {
 				timed(t, func(w *world) {
 					n, g := w.named("org/app"), stock(kind, "a", oci.SHA256)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,8 +24,12 @@ func (s sweep) area(ctx context.Context) error {
 	if err := s.references(ctx); err != nil {
 		return err
 	}
-	if s.faults > before {
+	switch {
+	case s.faults > before:
 		s.Log.ErrorContext(ctx, "nothing else is removed: what is left may need it", "area", s.name)
+		return nil
+	case s.left > 0:
+		s.Log.InfoContext(ctx, "the rest is left to another prune", "area", s.name)
 		return nil
 	}
 	for _, sweep := range []func(context.Context) error{s.entries, s.unfinished} {
@@ -33,7 +38,7 @@ func (s sweep) area(ctx context.Context) error {
 		}
 	}
 	before = s.faults
-	for _, find := range []func(context.Context) error{s.partsOfQuarantine, s.partsOfUploads, s.blobs} {
+	for _, find := range []func(context.Context) error{s.partsOfQuarantine, s.partsOfUploads, s.blobs, s.partsOfQuarantine} { // check may move a blob meanwhile
 		if err := find(ctx); err != nil {
 			return err
 		}
@@ -45,14 +50,18 @@ func (s sweep) area(ctx context.Context) error {
 	return s.parts(ctx)
 }
 
-// references removes the records that have expired, tags before digests.
+// references removes the records that have expired, tags before digests, and an index
+// before what is in it: whoever makes one young begins with what is below. Where one
+// cannot be removed, the rest stays.
 func (s sweep) references(ctx context.Context) error {
-	for _, digests := range []bool{false, true} {
+	slices.SortStableFunc(s.expired, func(a, b expired) int { return a.round - b.round })
+	before := s.faults
+	for rest := s.expired; len(rest) > 0 && s.faults == before && s.left == 0; {
 		group, removing := crowd(ctx)
-		for _, e := range s.expired {
-			if (e.kind == ManifestKind) == digests {
-				s.take(removing, group, e.kind, e.object, e.moment)
-			}
+		round := rest[0].round
+		for len(rest) > 0 && rest[0].round == round {
+			s.take(removing, group, rest[0].kind, rest[0].object, rest[0].moment)
+			rest = rest[1:]
 		}
 		if err := group.Wait(); err != nil {
 			return err

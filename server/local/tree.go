@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"regexp"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -15,31 +17,34 @@ type tree struct {
 	*mark
 	repository
 	manifests map[oci.Digest]bool
+	called    map[string]bool // what tags are called that belong to them
 }
 
 // grow takes in manifests, with all that they need.
 func (t *tree) grow(ctx context.Context, manifests []oci.Digest) error {
 	for len(manifests) > 0 {
-		var next []oci.Digest
+		next := map[oci.Digest]bool{}
 		var mu sync.Mutex
 		group, reading := crowd(ctx)
 		for _, d := range manifests {
 			if t.manifests[d] {
 				continue
 			}
-			t.manifests[d] = true
+			t.manifests[d], t.called[called(d)] = true, true
 			group.Go(func() error {
 				children, err := t.manifest(reading, d)
 				mu.Lock()
 				defer mu.Unlock()
-				next = append(next, children...)
+				for _, c := range children {
+					next[c] = true
+				}
 				return err
 			})
 		}
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		manifests = next
+		manifests = slices.Collect(maps.Keys(next))
 	}
 	return nil
 }
@@ -72,19 +77,19 @@ func (t *tree) manifest(ctx context.Context, d oci.Digest) (manifests []oci.Dige
 }
 
 // attach takes in those of the old references that belong to the tree, with all that
-// these need, and returns the others.
-func (t *tree) attach(ctx context.Context, old []reference) (others []reference, err error) {
+// these need, and returns the others, and which of the repository's manifests are below them.
+func (t *tree) attach(ctx context.Context, old []reference) (others []reference, below map[oci.Digest][]oci.Digest, err error) {
 	if len(old) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	belongs, err := t.belongs(ctx, old)
+	belongs, below, err := t.relations(ctx, old)
 	for more := true; more && err == nil; {
 		var found []oci.Digest
 		others = others[:0]
 		for _, ref := range old {
 			switch {
 			case ref.IsDigest() && t.manifests[ref.Digest]:
-			case t.manifests[belongs[ref.Reference]]:
+			case ref.IsDigest() && t.manifests[belongs[ref.Digest]], !ref.IsDigest() && t.called[calledAfter(ref.Tag)]:
 				found = append(found, ref.targets...)
 			default:
 				others = append(others, ref)
@@ -94,25 +99,17 @@ func (t *tree) attach(ctx context.Context, old []reference) (others []reference,
 		err = t.grow(ctx, found)
 		more = len(t.manifests) > before
 	}
-	return others, err
+	return others, below, err
 }
 
-// belongs says which manifest each reference belongs to that refers to one: a digest by
-// its subject, and a tag by what it is called.
-func (t *tree) belongs(ctx context.Context, references []reference) (map[oci.Reference]oci.Digest, error) {
-	belongs := map[oci.Reference]oci.Digest{}
+// relations says which subject each digest has that has one, and which of the repository's
+// manifests are in it.
+func (t *tree) relations(ctx context.Context, references []reference) (belongs map[oci.Digest]oci.Digest, below map[oci.Digest][]oci.Digest, err error) {
+	belongs, below = map[oci.Digest]oci.Digest{}, map[oci.Digest][]oci.Digest{}
 	var mu sync.Mutex
 	group, reading := crowd(ctx)
 	for _, ref := range references {
-		if !ref.IsDigest() {
-			if d, ok := calledAfter(ref.Tag); ok {
-				mu.Lock()
-				belongs[ref.Reference] = d
-				mu.Unlock()
-			}
-			continue
-		}
-		if t.manifests[ref.Digest] {
+		if !ref.IsDigest() || t.manifests[ref.Digest] {
 			continue
 		}
 		group.Go(func() error {
@@ -126,24 +123,31 @@ func (t *tree) belongs(ctx context.Context, references []reference) (map[oci.Ref
 			mu.Lock()
 			defer mu.Unlock()
 			if !mentions.Subject.IsZero() {
-				belongs[ref.Reference] = mentions.Subject
+				belongs[ref.Digest] = mentions.Subject
+			}
+			for _, b := range mentions.Needed {
+				if t.named[b] {
+					below[ref.Digest] = append(below[ref.Digest], b)
+				}
 			}
 			return nil
 		})
 	}
-	return belongs, group.Wait()
+	return belongs, below, group.Wait()
 }
 
-// A tag may be called after the digest of what it belongs to: the referrers of a
+// called is what a tag is called that belongs to a manifest: one of the referrers of a
 // registry that does not list them ("Referrers Tag Schema" of the distribution
-// specification), and the signatures and attestations of cosign.
-var calledAfterDigest = regexp.MustCompile(`^(sha256|sha512)-([0-9a-f]+)(\..*)?$`)
+// specification, which wants no more than 64 digits), and the signatures and attestations
+// of cosign, up to a period.
+func called(d oci.Digest) string {
+	const most = 64
+	algorithm, digits, _ := strings.Cut(d.String(), ":")
+	return algorithm + "-" + digits[:min(len(digits), most)]
+}
 
-func calledAfter(t oci.Tag) (oci.Digest, bool) {
-	parts := calledAfterDigest.FindStringSubmatch(t.String())
-	if parts == nil {
-		return oci.Digest{}, false
-	}
-	d, err := oci.ParseDigest(parts[1] + ":" + parts[2])
-	return d, err == nil
+// calledAfter is the part of a tag that may be what called says of a manifest.
+func calledAfter(t oci.Tag) string {
+	name, _, _ := strings.Cut(t.String(), ".")
+	return name
 }

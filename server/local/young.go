@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -77,16 +78,26 @@ func (r *Registry) renewManifest(ctx context.Context, name oci.Name, ref oci.Ref
 	case r.isYoung(t.info):
 		return nil
 	}
-	if err = r.renewNeeds(ctx, name, t); err == nil {
+	if ref.IsDigest() {
+		err = r.renewNeeds(ctx, name, t)
+	} else { // who is told of a tag goes on with the digest
+		err = r.recordDigest(ctx, name, t)
+	}
+	if err == nil {
 		err = r.driver.Touch(ctx, t.record)
 	}
 	return orUnknown(err, oci.ManifestUnknown, "manifest "+ref.String()+" of "+name.String())
 }
 
 // recordDigest records, as a push does, the digest of what another record leads to: who
-// relies on a digest must not depend on that one.
+// relies on a digest must not depend on that one. If that is gone when all is renewed, some
+// of the rest may have gone before.
 func (r *Registry) recordDigest(ctx context.Context, name oci.Name, t target) error {
-	if err := r.renewNeeds(ctx, name, t); err != nil {
+	err := r.renewNeeds(ctx, name, t)
+	if err == nil {
+		_, err = r.driver.Stat(ctx, t.record)
+	}
+	if err != nil {
 		return orUnknown(err, oci.ManifestUnknown, "manifest "+t.Digest.String()+" of "+name.String())
 	}
 	text, err := record(t.MediaType, t.Digest)
@@ -109,6 +120,29 @@ func (r *Registry) renewNeeds(ctx context.Context, name oci.Name, t target) erro
 		_, err = r.renew(ctx, blobName(name.Area, t.Digest))
 	}
 	return err
+}
+
+// renewOthers makes young what a manifest describes beside its references, as far as it is
+// there: prune takes it for needed.
+func (r *Registry) renewOthers(ctx context.Context, name oci.Name, refs oci.References) error {
+	renewed := map[oci.Digest]bool{}
+	for _, d := range slices.Concat(refs.Blobs, refs.Manifests) {
+		renewed[d.Digest] = !d.IsNonDistributable() // which nobody has looked for
+	}
+	for _, d := range refs.Mentioned {
+		if renewed[d] {
+			continue
+		}
+		renewed[d] = true
+		err := r.renewManifest(ctx, name, oci.Reference{Digest: d})
+		if errors.Is(err, oci.ManifestUnknown) {
+			_, err = r.renewBlob(ctx, name.Area, d)
+		}
+		if err != nil && !errors.Is(err, oci.BlobUnknown) {
+			return err
+		}
+	}
+	return nil
 }
 
 // renewReferrer makes the entry of a manifest young that has a subject; the original wrote

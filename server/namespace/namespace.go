@@ -104,7 +104,7 @@ func withoutDockerHub(u oci.PublicName) string {
 
 // Older are the names under which Python zuul-registry, which kept the path that the
 // client used, may have stored a repository of Auto: busybox and docker.io/busybox are
-// library/busybox now. Nobody has pushed to docker.io by another of its names.
+// library/busybox now. Other names of docker.io are left out: clients put none into paths.
 func (m Mode) Older(name oci.Name) []oci.Name {
 	meant := m.meant(name.Repository, "")
 	if m != Auto || meant.Namespace != dockerHub || withoutDockerHub(meant) != name.Repository {

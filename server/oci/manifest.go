@@ -81,6 +81,9 @@ func NewManifest(mediaType string, content []byte, a Algorithm) (Manifest, error
 	}
 	d := Descriptor{MediaType: mediaType, Digest: a.Sum(content), Size: int64(len(content))}
 	refs := fields.references()
+	if refs.Mentioned, err = mentioned(content); err != nil {
+		return Manifest{}, err
+	}
 	return Manifest{d, content, &refs}, nil
 }
 
@@ -98,6 +101,7 @@ type References struct {
 	Blobs        []Descriptor // config, layers, and the blobs of other artifacts
 	Manifests    []Descriptor // children of an index
 	Subject      *Descriptor  // the manifest that this one refers to; may be nil, and may be absent anywhere
+	Mentioned    []Digest     // those of Blobs and Manifests, and whatever else it describes, but for Subject: see Mentions
 	ArtifactType string       // for an image that names none, its config's media type ("Listing Referrers")
 	Annotations  map[string]string
 }
@@ -109,7 +113,14 @@ func ParseReferences(content []byte) (References, error) {
 	if err != nil {
 		return References{}, err
 	}
-	return fields.references(), nil
+	refs := fields.references()
+	refs.Mentioned, err = mentioned(content)
+	return refs, err
+}
+
+func mentioned(content []byte) ([]Digest, error) {
+	m, err := ParseMentions(content)
+	return m.Needed, err
 }
 
 func (f manifestFields) references() References {

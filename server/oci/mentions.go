@@ -19,6 +19,7 @@ type Mentions struct {
 // MANIFEST_INVALID; what is no digest of ours names nothing.
 func ParseMentions(content []byte) (Mentions, error) {
 	r := mentionReader{decoder: json.NewDecoder(bytes.NewReader(content))}
+	r.decoder.UseNumber() // or one that Go cannot hold would be an error
 	if err := r.value("", "", 0); err != nil {
 		return Mentions{}, Errorf(ManifestInvalid, "manifest cannot be read: %v", err)
 	}
@@ -83,7 +84,7 @@ func (r *mentionReader) mention(top, name, text string, depth int) {
 	d, err := ParseDigest(text)
 	switch {
 	case err != nil:
-	case top == "subject" && depth == 2:
+	case top == "subject" && depth == 2 && strings.EqualFold(name, "digest"):
 		r.found.Subject = d
 	default:
 		r.found.Needed = append(r.found.Needed, d)

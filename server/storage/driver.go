@@ -54,7 +54,8 @@ type Driver interface {
 	// after a moment, and says whether it did. Other processes may do all that at the same
 	// time: a Touch comes first, and the object stays, or it finds none. The same is true of
 	// what is stored under a name that was touched, or absent, before, but not of other
-	// stores, which may be lost.
+	// stores, which may be lost. One that is old may stay where another process is about
+	// to expire it; where there is none, its directory goes if it is empty.
 	Expire(ctx context.Context, name string, moment time.Time) (bool, error)
 	// Parts names the objects that belong to one, those that Concat has made it of: none
 	// where a part becomes the object, or where there is no object.
