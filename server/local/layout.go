@@ -14,6 +14,7 @@ import (
 // zuul-registry, which may have written the store and may read it again, but for
 // referrers, uploads, segments and upstream, which are ours:
 //
+//	_prune                                              who prunes now and then: LeasePrune
 //	<area>/
 //	    blobs/<digest>/data                             blobs, and the bodies of manifests
 //	    repos/<repository>/manifests/<tag>              {"<media type>": "<digest>"}

@@ -10,8 +10,9 @@
 // prune began. Nothing that is acknowledged is lost by that:
 //
 //   - Who stores a blob or manifest, or is told that it is there, finds it young or touches
-//     it (young.go). So a push has nearly the whole grace to put the manifest that needs it.
-//   - PutManifest touches all that a manifest needs, down to the layers of its children,
+//     it (young.go): of a blob whoever asks, for many push without saying so, and of a
+//     manifest pushers alone. So a push has nearly the whole grace to put the manifest.
+//   - PutManifest touches all that a manifest describes, down to the layers of its children,
 //     before it puts the record that leads there. What a prune removes was last touched
 //     before the grace began; a record that needed it was put before that, too, and was
 //     there for the prune to see, however late lists are. Then it has expired itself, or has
@@ -22,7 +23,7 @@
 //   - Parts are an upload's as long as it has a record, which is touched before anybody goes
 //     on with it, and then a blob's, which is looked at for its parts after that.
 //
-// None of that needs prunes to know of each other, so two at once are as good as one.
+// None of that needs prunes to know of each other. Two at once are harmless.
 package local
 
 import (

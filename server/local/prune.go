@@ -19,7 +19,7 @@ type Ages struct {
 	Cache    time.Duration // what was fetched, since somebody wanted it
 }
 
-// Pruning is a prune that is to be done.
+// Pruning is a prune that is to be done. No field may be nil.
 type Pruning struct {
 	Ages
 	DryRun   bool             // nothing is removed
@@ -62,8 +62,9 @@ var ErrSpared = errors.New("not everything could be pruned")
 // and prune. ErrSpared if it was not certain everywhere what is needed.
 //
 // Each area is marked first: what its references need that stay, however old that is.
-// Then the rest is swept, if it is old. In memory it keeps 8 bytes for each object that is
-// needed, as a set of hashes, and the references of one repository at a time.
+// Then the rest is swept, if it is old. In memory it keeps a set of hashes, some 30 bytes for
+// each object that is needed, the names of the records that go, and what it has listed and
+// read of one repository at a time.
 func (r *Registry) Prune(ctx context.Context, p Pruning) error {
 	now := time.Now()
 	w := &pruner{registry: r, Pruning: p, began: now, unneeded: now.Add(-p.Upload)}

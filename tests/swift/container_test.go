@@ -51,8 +51,40 @@ func nestParts(t *testing.T, s *testbed.Swift) {
 	for _, offset := range []int64{0, 1, size, 3*size - 1, 9*size + 1, 13 * size} {
 		d.has("object", offset, content[offset:])
 	}
-	d.delete("object")
+	before, err := d.Parts(t.Context(), "object")
+	if err != nil || len(before) <= 14 {
+		t.Errorf("it has the parts %q, %v; want 14 and their groups", before, err)
+	}
+	if err := d.Rename(t.Context(), "object", "d/sha256:00"); err != nil {
+		t.Fatal(err)
+	}
+	d.has("d/sha256:00", 0, content)
+	if after, err := d.Parts(t.Context(), "d/sha256:00"); err != nil || !slices.Equal(after, before) {
+		t.Errorf("renamed, it has the parts %q, %v; want %q", after, err, before)
+	}
+	d.delete("d/sha256:00")
 	uses(t, s, o.Container, 0)
+}
+
+// moveAside gives another name to what lacks a segment.
+func moveAside(t *testing.T, s *testbed.Swift) {
+	d := open(t, options(t, s.Environment()))
+	d.concat("object", string(random(2*swift.SmallestPart)))
+	parts, err := d.Parts(t.Context(), "object")
+	if err != nil || len(parts) != 2 {
+		t.Fatalf("the parts are %q, %v", parts, err)
+	}
+	d.delete(parts[1])
+	if err := d.Rename(t.Context(), "object", "aside"); err != nil {
+		t.Error(err)
+	}
+	if got := d.entries(".", ""); !slices.Equal(got, []string{"aside", "parts/"}) {
+		t.Errorf("the container has %q", got)
+	}
+	info, err := d.Stat(t.Context(), "aside")
+	if err != nil || info.Size > swift.SmallestPart {
+		t.Errorf("what takes its place has %d bytes, %v; want a list", info.Size, err)
+	}
 }
 
 // TestCopies has several replicas of the registry work with one object, of which

@@ -30,6 +30,7 @@ func TestSwift(t *testing.T) {
 		{"a token that was forgotten is renewed", renewToken},
 		{"Swift is waited for", waitForSwift},
 		{"each byte is written once", writeOnce},
+		{"a damaged object is moved aside", moveAside},
 		{"the swift command finds what is stored", useCommand},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, s) })
