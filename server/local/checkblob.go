@@ -118,13 +118,10 @@ func (s search) unreadable(ctx context.Context, object string, info storage.Info
 	return r
 }
 
-// moveAside moves what has a fault, in the place of what was moved before.
+// moveAside moves what has a fault, in the place of what was moved before: of that prune
+// takes the parts, unless they are the same, as after a move that was cut off.
 func (s search) moveAside(ctx context.Context, f Fault, to string) Fault {
-	err := s.registry.driver.Delete(ctx, to)
-	if err == nil {
-		err = s.registry.driver.Rename(ctx, f.Object, to)
-	}
-	if err != nil {
+	if err := s.registry.driver.Rename(ctx, f.Object, to); err != nil {
 		f.Problem += fmt.Sprintf("; it cannot be moved: %v", err)
 		return f
 	}

@@ -8,10 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/local"
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -133,6 +135,14 @@ func TestQuarantineHeals(t *testing.T) {
 			holds(t, d, moved(blob), damage)
 		}
 		if err := d.Delete(t.Context(), moved(blob)); err != nil {
+			t.Fatal(err)
+		}
+		// What was moved first has left its parts.
+		err = r.Prune(t.Context(), local.Pruning{
+			Ages: local.Ages{Upload: time.Nanosecond, Cache: time.Nanosecond},
+			Log:  slog.New(slog.DiscardHandler), Removed: func(local.Removal) {}, Progress: func(int) {},
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 		parts, err := d.Parts(t.Context(), object(blob))

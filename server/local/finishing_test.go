@@ -168,3 +168,28 @@ func TestACommitBesideAnUnfinishedOne(t *testing.T) {
 	}
 	isWhole(t, two)
 }
+
+// A commit that was cut off is not finished as another blob: both would have the same
+// parts, and who deletes one would damage the other.
+func TestACommitIsNotFinishedAsAnotherBlob(t *testing.T) {
+	for when, how := range cutOff {
+		t.Run(when, func(t *testing.T) {
+			store, u := cutCommit(t, how)
+			if err := u.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			other := local.New(store.Open(), local.Options{})
+			again := resume(t, other, u.ID())
+			if _, err := again.Commit(t.Context(), oci.SHA512.Sum(content)); !errors.Is(err, oci.BlobUploadUnknown) {
+				t.Errorf("Commit as another blob: %v, want BLOB_UPLOAD_UNKNOWN", err)
+			}
+			if err := again.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := resume(t, other, u.ID()).Commit(t.Context(), oci.SHA256.Sum(content)); err != nil {
+				t.Errorf("Commit as the same: %v", err)
+			}
+			isWhole(t, other)
+		})
+	}
+}

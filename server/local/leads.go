@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/storage"
@@ -32,6 +33,7 @@ type leads struct {
 
 	mu    sync.Mutex
 	known map[string]map[oci.Digest][]lead // by the directory of records
+	tried map[string]time.Time             // when a record was last to be stored
 }
 
 func (l *leads) in(directory string) (map[oci.Digest][]lead, bool) {
@@ -217,23 +219,36 @@ func (r *Registry) descend(ctx context.Context, area string, l lead, d oci.Diges
 	return nil
 }
 
+// adoption is how long a reader may keep pushes and deletions waiting.
+const adoption = 5 * time.Second
+
 // adopt records what a lead was followed from, with all below it, as if it were pushed
 // now: it is found at once the next time. Nobody waits for a deletion for that, nor is
-// a store that cannot be written to a reason not to answer. Of several manifests of a
-// tag none is adopted: they are told apart by when they were touched.
+// a store that cannot be written to a reason not to answer: it is tried again after a
+// while. Of several manifests of a tag none is adopted: they are told apart by when they
+// were touched.
 func (r *Registry) adopt(ctx context.Context, name oci.Name, t target) {
-	if t.root.IsZero() || len(t.types) > 1 {
+	if t.root.IsZero() || len(t.types) > 1 || !r.leads.try(digestName(name, t.root)) || !r.removing.TryRLock() {
 		return
 	}
-	release, err := r.leads.turns.take(ctx, digestName(name, t.root))
-	if err != nil {
-		return
+	defer r.removing.RUnlock()
+	ctx, stop := context.WithTimeout(ctx, adoption)
+	defer stop()
+	_ = r.renewManifest(ctx, name, oci.Reference{Digest: t.root})
+}
+
+// try says whether to try to store a record now: not again and again.
+func (l *leads) try(record string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tried == nil {
+		l.tried = map[string]time.Time{}
 	}
-	defer release()
-	if r.removing.TryRLock() {
-		defer r.removing.RUnlock()
-		_ = r.renewManifest(ctx, name, oci.Reference{Digest: t.root})
+	if time.Since(l.tried[record]) < longestListed {
+		return false
 	}
+	l.tried[record] = time.Now()
+	return true
 }
 
 // settle makes of a tag what a push would have: what it names is recorded, with all below

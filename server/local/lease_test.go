@@ -1,12 +1,14 @@
 package local_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/local"
+	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
 // lease asserts how long a process is told to wait until it prunes.
@@ -115,6 +117,14 @@ func TestLeasePrune(t *testing.T) {
 				w.Error("nobody is told to prune")
 			}
 		},
+		"a clock that was wrong holds nobody up for ever": func(w *world) {
+			for ahead, want := range map[time.Duration]time.Duration{
+				time.Minute: day + time.Minute, day - 1: 2*day - 1, day: 0, 1000 * day: 0,
+			} {
+				w.put("_prune", "from the future")
+				w.through(later{w.store, ahead}).lease(day, want)
+			}
+		},
 		"a lease that was lost is not kept": func(w *world) {
 			w.lease(day, 0)
 			w.ok(w.store.Delete(w.Context(), "_prune"))
@@ -124,4 +134,16 @@ func TestLeasePrune(t *testing.T) {
 			w.lease(day, 0)
 		},
 	})
+}
+
+// later is a store in which everything was stored some time ahead of now.
+type later struct {
+	storage.Driver
+	by time.Duration
+}
+
+func (l later) Stat(ctx context.Context, name string) (storage.Info, error) {
+	info, err := l.Driver.Stat(ctx, name)
+	info.Modified = info.Modified.Add(l.by)
+	return info, err
 }

@@ -91,7 +91,7 @@ type pruner struct {
 
 	mu     sync.Mutex // of what follows, and of the callbacks
 	faults int
-	left   int // to others who prune
+	left   int // of the area to others who prune
 	looked int
 }
 
@@ -99,6 +99,7 @@ type pruner struct {
 func (w *pruner) area(ctx context.Context, name string) error {
 	m := newMark(w, name)
 	before := w.faults
+	w.left = 0
 	if err := m.area(ctx); err != nil {
 		return err
 	}

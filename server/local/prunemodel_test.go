@@ -42,16 +42,17 @@ type thing struct {
 	subject  oci.Digest
 }
 
+// bit is a blob that one needs.
 type bit struct {
 	oci.Digest
 	content string
 }
 
-// noted is a record of the model.
+// noted is a record.
 type noted struct {
 	oci.Name
 	oci.Reference
-	fetched bool
+	fetched bool // and not pushed
 	*thing
 }
 
@@ -61,7 +62,7 @@ type model struct {
 	records map[string]noted      // by their objects
 	parts   map[string][]string   // of the uploads, by their objects
 	blobs   map[string]oci.Digest // those of objects, of blobs and sources
-	entries map[string]bool
+	entries map[string]bool       // those that are of referrers
 }
 
 func newModel() *model {

@@ -31,11 +31,11 @@ import (
 func TestPruneStorm(t *testing.T) {
 	for store, w := range map[string]weather{
 		"filesystem": {
-			open: onFiles, pushers: 8, pushes: 2000, rest: 1, layers: 3, contents: 400,
+			open: onFiles, pushers: 8, pushes: 2000, rest: 1, most: 3, contents: 400,
 			ages: local.Ages{Manifest: time.Second, Upload: 400 * time.Millisecond, Cache: 700 * time.Millisecond},
 		},
 		"swift": {
-			open: onSwift, pushers: 4, pushes: 400, rest: 20, layers: 2, contents: 100,
+			open: onSwift, pushers: 4, pushes: 400, rest: 20, most: 2, contents: 100,
 			ages: local.Ages{Manifest: 1600 * time.Millisecond, Upload: 1200 * time.Millisecond, Cache: 1200 * time.Millisecond},
 		},
 	} {
@@ -50,7 +50,7 @@ type weather struct {
 	pushers  int
 	pushes   int // that are to be acknowledged
 	rest     int // pushes in which a prune may begin
-	layers   int // of an image at most
+	most     int // layers of an image
 	contents int // of layers
 }
 
@@ -85,6 +85,7 @@ type storm struct {
 	pruners []*local.Registry
 	shared  [][]byte // layers of many images
 	layers  pool
+	far     pool     // what is not here
 	catalog []*wares // of the repository that all pushers share
 	book    book
 	tally   tally
@@ -114,6 +115,9 @@ func newStorm(t *testing.T, w weather) *storm {
 	}
 	for i := range w.contents {
 		s.layers.all = append(s.layers.all, aged[[]byte]{it: bytes.Repeat(fmt.Appendf(nil, "layer %d;", i), 1+rand.IntN(200))})
+	}
+	for i := range w.contents / 4 {
+		s.far.all = append(s.far.all, aged[[]byte]{it: fmt.Appendf(nil, "elsewhere %d", i)})
 	}
 	for i := range 3 {
 		s.shared = append(s.shared, fmt.Appendf(nil, "shared layer %d", i))
@@ -336,7 +340,7 @@ func (s *storm) wares(w wares, mediaType string, f fields) *wares {
 func (s *storm) image(note string) *wares {
 	w := wares{blobs: [][]byte{[]byte(note)}}
 	layers := []fields{}
-	for range 1 + rand.IntN(s.weather.layers) {
+	for range 1 + rand.IntN(s.most) {
 		layer := one(s.shared)
 		if !chance(3) {
 			layer = s.layers.take(s.ripeness())
@@ -344,8 +348,8 @@ func (s *storm) image(note string) *wares {
 		w.blobs = append(w.blobs, layer)
 		layers = append(layers, described("layer", layer))
 	}
-	if chance(6) {
-		far := fmt.Appendf(nil, "elsewhere %d", rand.IntN(5))
+	if chance(5) {
+		far := s.far.take(s.ripeness())
 		w.elsewhere = append(w.elsewhere, oci.SHA256.Sum(far))
 		layers = append(layers, described("layer", far))
 	}
@@ -987,7 +991,7 @@ func (s *sending) resume() bool {
 	if !s.step(func() error { return s.u.Close(s.Context()) }) {
 		return false
 	}
-	switch rand.IntN(20) {
+	switch rand.IntN(16) {
 	case 0:
 		time.Sleep(s.ages.Upload*3/4 + rand.N(s.ages.Upload/2))
 	case 1, 2:
@@ -996,6 +1000,9 @@ func (s *sending) resume() bool {
 	var next oci.Upload
 	ok := s.step(func() (err error) { next, err = s.server().ResumeUpload(s.Context(), s.name, s.u.ID()); return err })
 	s.u = next
+	if ok && chance(4) { // the content is slow to come
+		time.Sleep(rand.N(thought))
+	}
 	return ok
 }
 

@@ -480,3 +480,59 @@ func TestPartsOfWhatWasMovedAside(t *testing.T) {
 	}
 	w.has(true, "_local/quarantine/"+d.String())
 }
+
+// busy is a store where somebody else is about to remove an object: it is not for us to.
+type busy struct {
+	storage.Driver
+	name string
+}
+
+func (b busy) Expire(ctx context.Context, name string, moment time.Time) (bool, error) {
+	if name == b.name {
+		return false, nil
+	}
+	return b.Driver.Expire(ctx, name, moment)
+}
+
+// A blob that another prune is at may yet be touched, and stay: its parts are its own.
+func TestPartsOfABlobThatIsLeftToAnotherPrune(t *testing.T) {
+	w := onPretended(t)
+	n, d := w.named("org/app"), oci.SHA256.Sum(content)
+	w.upload(n, string(content), oci.SHA256)
+	w.upload(n, "loose", oci.SHA256)
+	w.age(2 * day)
+	w.through(busy{w.store, blobObject(n.Area, d)}).prune(ages)
+	w.ok(w.read(n, d, string(content)))
+	w.prune(ages)
+	w.isEmpty()
+}
+
+// What a record needs that another prune is at stays, and so do the records below it. That
+// is so in its area alone.
+func TestARecordThatIsLeftToAnotherPrune(t *testing.T) {
+	rules(t, map[string]func(w *world){
+		"a tag": func(w *world) { leave(w, func(n oci.Name, _ *goods) string { return recordObject(n, "latest") }) },
+		"an index": func(w *world) {
+			leave(w, func(n oci.Name, g *goods) string { return recordObject(n, g.top.Digest.String()) })
+		},
+		"an answer": func(w *world) { leave(w, func(n oci.Name, _ *goods) string { return fetchedObject(n, "fetched") }) },
+	})
+}
+
+func leave(w *world, left func(n oci.Name, g *goods) string) {
+	w.Helper()
+	here, there, g := w.named("a.example//org/app"), w.named("b.example//org/app"), stock("nested index", "a", oci.SHA256)
+	for _, n := range []oci.Name{here, there} {
+		w.push(n, g, "latest")
+		w.fetch(n, image("fetched"), "fetched")
+	}
+	blobs := objects(w.T, w.store, here.Area+"/blobs")
+	time.Sleep(100 * day)
+	w.through(busy{w.store, left(here, g)}).prune(ages)
+	w.has(true, append(blobs, left(here, g), recordObject(here, g.manifests[0].Digest.String()))...)
+	if left := objects(w.T, w.store, there.Area); left != nil {
+		w.Errorf("in the other area there are %q", left)
+	}
+	w.prune(ages)
+	w.isEmpty()
+}

@@ -326,27 +326,6 @@ func (w *world) isWhole(n oci.Name, g *goods, tags ...string) {
 	}
 }
 
-// isGone asserts that there is nothing of a repository, and what is in the store of its
-// goods alone.
-func (w *world) isGone(n oci.Name, g *goods) {
-	w.Helper()
-	for _, object := range w.objects() {
-		for _, m := range g.manifests {
-			if strings.Contains(object, m.Digest.String()) {
-				w.Errorf("%s is left", object)
-			}
-		}
-		if strings.HasPrefix(object, n.Area+"/repos/"+n.Repository+"/manifests/") {
-			w.Errorf("%s is left", object)
-		}
-	}
-	for _, b := range g.blobs {
-		if err := w.read(n, g.algorithm.Sum([]byte(b)), b); !strings.Contains(b, "shared") && b != "{}" && !errors.Is(err, oci.BlobUnknown) {
-			w.Errorf("the blob %q is left: %v", b, err)
-		}
-	}
-}
-
 func (w *world) objects() []string {
 	w.Helper()
 	return objects(w.T, w.store, ".")

@@ -43,8 +43,12 @@ func (s sweep) area(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.faults > before {
+	switch {
+	case s.faults > before:
 		s.Log.ErrorContext(ctx, "no parts are removed: it is not certain to which objects they belong", "area", s.name)
+		return nil
+	case s.left > 0: // a blob, maybe, that somebody touches now
+		s.Log.InfoContext(ctx, "the parts are left to another prune", "area", s.name)
 		return nil
 	}
 	return s.parts(ctx)

@@ -31,6 +31,7 @@ type upload struct {
 	hash      hash.Hash // of the parts, by the algorithm
 	begun     time.Time
 	finishing bool
+	as        string // the digest
 }
 
 // StartUpload begins an upload.
@@ -201,13 +202,14 @@ func (u *upload) Commit(ctx context.Context, d oci.Digest) (oci.Descriptor, erro
 	if known { // somebody else has pushed it
 		return blob, u.Cancel(ctx)
 	}
-	return blob, u.finish(ctx, blobName(u.name.Area, d))
+	return blob, u.finish(ctx, d)
 }
 
-// finish makes the parts an object. From before that on nobody frees them: it may be
-// done though there is an error, or a process that ends, in its midst.
-func (u *upload) finish(ctx context.Context, name string) error {
-	u.finishing = true
+// finish makes the parts a blob. From before that on nobody frees them, or makes them
+// another blob, which would share them: it may be done though there is an error, or a
+// process that ends, in its midst.
+func (u *upload) finish(ctx context.Context, d oci.Digest) error {
+	u.finishing, u.as = true, d.String()
 	if u.recorded != nil {
 		now, err := u.state()
 		if err == nil {
@@ -219,7 +221,7 @@ func (u *upload) finish(ctx context.Context, name string) error {
 	}
 	err := u.renewParts(ctx)
 	if err == nil {
-		err = u.registry.driver.Concat(ctx, name, u.parts)
+		err = u.registry.driver.Concat(ctx, blobName(u.name.Area, d), u.parts)
 	}
 	if err != nil {
 		u.finishing = !errors.Is(err, fs.ErrNotExist)

@@ -21,7 +21,8 @@ type state struct {
 	Hash       []byte         `json:"hash"` // marshalled, after the parts
 	Parts      []storage.Part `json:"parts"`
 	Begun      time.Time      `json:"begun"`               // before the first part
-	Finishing  bool           `json:"finishing,omitempty"` // the parts may be a blob's already
+	Finishing  bool           `json:"finishing,omitempty"` // the parts may be a blob's already:
+	As         string         `json:"as,omitempty"`        // of this digest
 }
 
 // Some 60,000 parts: 900 GiB of 16 MiB each.
@@ -67,7 +68,8 @@ func (u *upload) orUnknown(err error) error {
 
 // become makes the upload what it was.
 func (u *upload) become(s state) error {
-	u.parts, u.algorithm, u.hash, u.finishing, u.begun = s.Parts, s.Algorithm, s.Algorithm.New(), s.Finishing, s.Begun
+	u.parts, u.algorithm, u.hash, u.begun = s.Parts, s.Algorithm, s.Algorithm.New(), s.Begun
+	u.finishing, u.as = s.Finishing, s.As
 	if len(s.Hash) == 0 {
 		return nil
 	}
@@ -77,7 +79,7 @@ func (u *upload) become(s state) error {
 // state is what the upload is.
 func (u *upload) state() (state, error) {
 	marshalled, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
-	return state{u.name.Repository, u.algorithm, marshalled, u.parts, u.begun, u.finishing}, err
+	return state{u.name.Repository, u.algorithm, marshalled, u.parts, u.begun, u.finishing, u.as}, err
 }
 
 // record keeps a state in the store. An upload that another process has finished or
@@ -87,7 +89,7 @@ func (u *upload) record(ctx context.Context, s state) error {
 	ctx = context.WithoutCancel(ctx)
 	if u.recorded != nil {
 		now, _, err := u.read(ctx)
-		if err == nil && now.Finishing && !u.finishing {
+		if err == nil && now.Finishing && (!u.finishing || u.as != now.As) {
 			err = fs.ErrNotExist
 		}
 		if err != nil {

@@ -60,8 +60,9 @@ type Driver interface {
 	// Parts names the objects that belong to one, those that Concat has made it of: none
 	// where a part becomes the object, or where there is no object.
 	Parts(ctx context.Context, name string) ([]string, error)
-	// Rename gives an object, with its parts, another name, which nobody may be using. It may
-	// be as young as the Rename then. Who stores under the old one meanwhile may lose that.
+	// Rename gives an object, with its parts, another name, which nobody may be using; what
+	// has that goes, but for its parts. It may be as young as the Rename then. Who stores under
+	// the old one meanwhile may lose that.
 	Rename(ctx context.Context, from, to string) error
 }
 
