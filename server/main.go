@@ -52,7 +52,7 @@ func commands() []command {
 func alone(run func(*program, context.Context) error) func(*program, context.Context, []string) error {
 	return func(p *program, ctx context.Context, args []string) error {
 		if len(args) > 0 {
-			return usageError{errors.New("this command takes no arguments: settings are environment variables")}
+			return usageError{errors.New("this command takes no arguments: settings are environment variables, which \"zuul-registry config\" prints")}
 		}
 		return run(p, ctx)
 	}

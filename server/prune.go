@@ -22,7 +22,7 @@ func (p *program) prune(ctx context.Context) error {
 	}
 	store, err := attachStore(ctx, c, log)
 	if err != nil {
-		return fmt.Errorf("no store to prune: %w", err)
+		return fmt.Errorf("no store to prune, with the settings and as the user that serve has: %w", err)
 	}
 	var gone removed
 	progress := p.progress("pruning")
@@ -41,7 +41,7 @@ func (p *program) prune(ctx context.Context) error {
 	if w.DryRun {
 		did = "would remove"
 	}
-	_, unsaid := fmt.Fprintf(p.stdout, "%s: %d objects looked at, %s %s\n", store.place, progress.done, did, gone)
+	_, unsaid := fmt.Fprintf(p.stdout, "%s: objects looked at: %d, %s %s\n", store.place, progress.done, did, gone)
 	return errors.Join(err, unsaid)
 }
 
@@ -55,7 +55,11 @@ func pruning(c config.Config, log *slog.Logger) local.Pruning {
 
 // describe is a removal as a line.
 func describe(r local.Removal) string {
-	return fmt.Sprintf("%s: %s, %s old, %d bytes", r.Object, r.Kind, r.Age.Round(time.Second), r.Size)
+	age := r.Age.Round(time.Second).String()
+	if day := 24 * time.Hour; r.Age >= 2*day {
+		age = fmt.Sprintf("%dd", r.Age/day)
+	}
+	return fmt.Sprintf("%s: %s, %s old, %d bytes", r.Object, r.Kind, age, r.Size)
 }
 
 // removed counts what has gone.
@@ -109,13 +113,18 @@ func (t timer) start() (stop func()) {
 // run prunes whenever no replica has for an interval, until ctx is done.
 func (t timer) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait, err := t.kept.LeasePrune(ctx, t.config.PruneInterval)
+		var wait time.Duration
+		var err error
+		if !t.config.PruneDryRun { // which does nothing that others could wait for
+			wait, err = t.kept.LeasePrune(ctx, t.config.PruneInterval)
+		}
 		switch {
 		case err != nil:
 			t.log.ErrorContext(ctx, "it is not known whether to prune", "error", err)
 			wait = t.config.PruneInterval
 		case wait == 0:
 			t.prune(ctx)
+			wait = t.config.PruneInterval
 		}
 		select {
 		case <-ctx.Done():
@@ -139,23 +148,26 @@ func (t timer) prune(ctx context.Context) {
 	}
 	p.Progress = func(n int) {
 		looked = n
-		if time.Since(said) > t.config.PruneInterval/4 {
+		if !p.DryRun && time.Since(said) > t.config.PruneInterval/4 {
 			said = time.Now()
 			if err := t.kept.KeepPruneLease(ctx); err != nil {
 				t.log.WarnContext(ctx, "replicas do not know that this one prunes", "error", err)
 			}
 		}
 	}
-	log := t.log.With("dry_run", p.DryRun)
-	log.InfoContext(ctx, "pruning begins")
+	log, did := t.log, "removed"
+	if p.DryRun {
+		did = "would_remove"
+	}
+	log.InfoContext(ctx, "pruning begins", "dry_run", p.DryRun)
 	err := t.kept.Prune(ctx, p)
 	took := time.Since(begin)
 	if ctx.Err() != nil {
-		log.InfoContext(ctx, "pruning was cut off: the server ends", "removed", gone.String(), "duration", took)
+		log.InfoContext(ctx, "pruning was cut off: the server ends", did, gone.String(), "duration", took)
 		return
 	}
 	t.metrics.Pruned(took, err)
-	log = log.With("looked", looked, "removed", gone.String(), "duration", took)
+	log = log.With("looked", looked, did, gone.String(), "duration", took)
 	if err != nil {
 		log.ErrorContext(ctx, "pruned, but not everything", "error", err)
 		return

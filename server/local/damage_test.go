@@ -195,3 +195,19 @@ func TestReady(t *testing.T) {
 		t.Error("a store that is gone is ready")
 	}
 }
+
+// A push has the body of a manifest in hand, and mends one that is damaged.
+func TestPushMendsADamagedManifest(t *testing.T) {
+	s := newShop(t)
+	m, err := s.GetManifest(ctx, s.name(), s.ref("latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(s.blob(s.image), strings.Repeat("x", len(m.Content)))
+	if err := s.PutManifest(ctx, s.name(), m); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.GetManifest(ctx, s.name(), s.ref("latest")); err != nil || string(again.Content) != string(m.Content) {
+		t.Errorf("it is %q, %v", again.Content, err)
+	}
+}

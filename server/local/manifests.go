@@ -1,11 +1,13 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -84,10 +86,14 @@ func (r *Registry) PutManifest(ctx context.Context, name oci.Name, m oci.Manifes
 	return nil
 }
 
+// putBody stores the body, also in the place of one that is damaged.
 func (r *Registry) putBody(ctx context.Context, area string, m oci.Manifest) error {
-	there, err := r.renewBlob(ctx, area, m.Digest)
-	if err == nil && there.Size == m.Size {
-		return nil
+	_, err := r.renewBlob(ctx, area, m.Digest)
+	if err == nil {
+		there, _, fault := r.read(ctx, blobName(area, m.Digest), m.Size)
+		if fault == nil && bytes.Equal(there, m.Content) {
+			return nil
+		}
 	}
 	if err != nil && !errors.Is(err, oci.BlobUnknown) {
 		return err
@@ -247,24 +253,35 @@ func (r *Registry) deleteTagsOf(ctx context.Context, spellings []oci.Name, d oci
 	delete(recorded, d)
 	group, ctx := crowd(ctx)
 	for _, tag := range tags {
-		group.Go(func() error { return orNil(r.deleteTagOf(ctx, spellings[0], tag, d, recorded)) })
+		group.Go(func() error { return orNil(r.deleteTagOf(ctx, spellings, tag, d, recorded)) })
 	}
 	return group.Wait()
 }
 
-func (r *Registry) deleteTagOf(ctx context.Context, name oci.Name, tag string, d oci.Digest, recorded map[oci.Digest]bool) error {
+func (r *Registry) deleteTagOf(ctx context.Context, spellings []oci.Name, tag string, d oci.Digest, recorded map[oci.Digest]bool) error {
+	name := spellings[0]
 	t, err := r.target(ctx, name.Area, tag)
 	if err != nil {
 		return err
 	}
 	if t.Digest == d {
-		return r.driver.Delete(ctx, tag)
+		return r.deleteTag(ctx, spellings, tag)
 	}
 	names, err := r.names(ctx, name.Area, tag, t.types, recorded)
 	if _, ok := names[d]; !ok {
 		return err
 	}
 	return r.settle(ctx, name, t)
+}
+
+// deleteTag deletes a tag, and those that would come to light then.
+func (r *Registry) deleteTag(ctx context.Context, spellings []oci.Name, object string) error {
+	tag, err := oci.ParseTag(path.Base(object))
+	if err != nil {
+		return err
+	}
+	from := slices.IndexFunc(spellings, func(n oci.Name) bool { return tagName(n, tag) == object })
+	return r.deleteRecords(ctx, spellings[from:], oci.Reference{Tag: tag})
 }
 
 func (r *Registry) deleteReferrer(ctx context.Context, name oci.Name, d oci.Digest) error {

@@ -150,6 +150,18 @@ func TestDeleteUnderSeveralNames(t *testing.T) {
 	})
 }
 
+// A digest goes with its tags, and no older image of such a tag comes to light.
+func TestDeleteOfADigestUnderSeveralNames(t *testing.T) {
+	onAllDrivers(t, func(t *testing.T, o *original, h heir) {
+		o.manifest("docker.io/library/busybox", "latest", dockerImage, o.image("oldest"))
+		older := o.manifest("busybox", "latest", dockerImage, o.image("older"))
+		newer := h.push("library/busybox", dockerImage, imageOf(dockerImage, o.blob("newer")), "latest")
+		h.delete("busybox", newer.String())
+		h.misses("busybox", "latest", newer.String(), older.String())
+		h.again().misses("library/busybox", "latest")
+	})
+}
+
 // An older name is found though it came later than the first miss, in a while.
 func TestARestoredStore(t *testing.T) {
 	withTimes(t, func(t *testing.T, o *original, h heir) {

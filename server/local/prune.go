@@ -68,13 +68,18 @@ var ErrSpared = errors.New("not everything could be pruned")
 func (r *Registry) Prune(ctx context.Context, p Pruning) error {
 	now := time.Now()
 	w := &pruner{registry: r, Pruning: p, began: now, unneeded: now.Add(-p.Upload)}
+	empty := true
 	for area, err := range r.areas(ctx) {
 		if err != nil {
 			return err
 		}
+		empty = false
 		if err := w.area(ctx, area); err != nil {
 			return err
 		}
+	}
+	if empty {
+		p.Log.WarnContext(ctx, "there is nothing of a registry here: is it the store of serve?")
 	}
 	if w.faults > 0 {
 		return fmt.Errorf("%w: %d faults", ErrSpared, w.faults)

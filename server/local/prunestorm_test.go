@@ -336,9 +336,12 @@ func (s *storm) wares(w wares, mediaType string, f fields) *wares {
 	return &w
 }
 
-// image has a config of its own, and layers that other images have.
+// image has layers that other images have, and maybe a config of its own.
 func (s *storm) image(note string) *wares {
 	w := wares{blobs: [][]byte{[]byte(note)}}
+	if chance(2) {
+		w.blobs[0] = s.shared[0]
+	}
 	layers := []fields{}
 	for range 1 + rand.IntN(s.most) {
 		layer := one(s.shared)
@@ -353,7 +356,9 @@ func (s *storm) image(note string) *wares {
 		w.elsewhere = append(w.elsewhere, oci.SHA256.Sum(far))
 		layers = append(layers, described("layer", far))
 	}
-	return s.wares(w, oci.MediaTypeImageManifest, fields{"schemaVersion": 2, "config": described("config", w.blobs[0]), "layers": layers})
+	return s.wares(w, oci.MediaTypeImageManifest, fields{
+		"schemaVersion": 2, "config": described("config", w.blobs[0]), "layers": layers, "annotations": fields{"note": note},
+	})
 }
 
 func (s *storm) index(note string, children ...*wares) *wares {
@@ -590,7 +595,7 @@ func (p *pusher) run() {
 	p.pinned = map[*wares]bool{}
 	for p.left.Load() > 0 && !p.enough.Load() {
 		p.lookAgain()
-		if k, ok := p.book.recent(); ok && chance(2) {
+		if k, ok := p.book.recent(); ok && chance(3) {
 			p.look(k, true)
 		}
 		p.serial++

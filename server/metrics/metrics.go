@@ -37,7 +37,7 @@ func New() *Metrics {
 		registry:     prometheus.NewRegistry(),
 		removed:      counters("prune_removed_objects_total", "Objects that prunes have removed, by kind.", "kind"),
 		removedBytes: counters("prune_removed_bytes_total", "Bytes of the objects that prunes have removed, by kind.", "kind"),
-		prunes:       counters("prune_runs_total", "Prunes that have ended, by result: done, or spared where not everything could be pruned.", "result"),
+		prunes:       counters("prune_runs_total", "Prunes that have ended, by result: done, or incomplete where not everything could be pruned.", "result"),
 		pruneSeconds: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "prune_duration_seconds", Help: "How long the last prune took.",
 		}),
@@ -51,7 +51,7 @@ func New() *Metrics {
 		m.removed.WithLabelValues(string(k))
 		m.removedBytes.WithLabelValues(string(k))
 	}
-	for _, result := range []string{done, spared} {
+	for _, result := range []string{done, incomplete} {
 		m.prunes.WithLabelValues(result)
 	}
 	return m
@@ -72,15 +72,15 @@ func (m *Metrics) Removed(r local.Removal) {
 
 // Results of a prune.
 const (
-	done   = "done"
-	spared = "spared"
+	done       = "done"
+	incomplete = "incomplete"
 )
 
 // Pruned counts a prune that has ended, with its error.
 func (m *Metrics) Pruned(took time.Duration, err error) {
 	result := done
 	if err != nil {
-		result = spared
+		result = incomplete
 	}
 	m.prunes.WithLabelValues(result).Inc()
 	m.pruneSeconds.Set(took.Seconds())

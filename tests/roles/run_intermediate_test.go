@@ -82,7 +82,7 @@ func playIntermediate(t *testing.T, bed *testbed.Bed, hosts *testbed.Hosts) {
 	host.Run(t, "systemctl", "is-active", "zuul-registry-prune.timer")
 	host.Run(t, "systemd-analyze", "verify", "zuul-registry-prune.service")
 	host.Run(t, "systemctl", "start", "zuul-registry-prune.service")
-	if said := host.Run(t, "journalctl", "--unit", "zuul-registry-prune.service"); !strings.Contains(said, "objects looked at, removed") {
+	if said := host.Run(t, "journalctl", "--unit", "zuul-registry-prune.service"); !strings.Contains(said, "objects looked at:") {
 		t.Errorf("pruning says:\n%s", said)
 	}
 
