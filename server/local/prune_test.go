@@ -331,7 +331,7 @@ func TestPruningOfTagsAndDigests(t *testing.T) {
 			if gone := w.prune(local.Ages{Manifest: day, Upload: day, Cache: day}); gone != nil {
 				w.Errorf("gone: %q", names(gone))
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			w.prune(local.Ages{Manifest: day, Upload: day, Cache: day})
 			w.isEmpty()
 		},
@@ -910,7 +910,7 @@ func TestPruningOfSources(t *testing.T) {
 			time.Sleep(day - 1)
 			w.prune(ages)
 			w.has(true, sourceObject(n.Area, layer), sourceObject(n.Area, child))
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			w.prune(ages)
 			w.isEmpty()
 		},

@@ -173,7 +173,7 @@ func (s *storm) fault(format string, args ...any) {
 }
 
 func (s *storm) prune(r *local.Registry, ages local.Ages, dry bool) {
-	var said record
+	var said bytes.Buffer
 	err := r.Prune(s.Context(), local.Pruning{
 		Ages: ages, DryRun: dry, Log: slog.New(slog.NewTextHandler(&said, nil)),
 		Removed: func(r local.Removal) {
@@ -227,24 +227,6 @@ func tagged(format string, args ...any) oci.Tag {
 func chance(n int) bool { return rand.IntN(n) == 0 }
 
 func one[T any](of []T) T { return of[rand.IntN(len(of))] }
-
-// record is a log that can be read while it is written.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
 
 // aged is something that was used once.
 type aged[T any] struct {
@@ -625,7 +607,9 @@ func (p *pusher) act() {
 		p.attach(p.artifact(note, p.old()))
 	case n < 86:
 		p.sign(note, p.old())
-	case n < 92:
+	case n < 88:
+		p.renew(p.someOld())
+	case n < 93:
 		p.fetch(note)
 	case n < 97:
 		p.delete(p.old())
@@ -642,6 +626,14 @@ func (p *pusher) old() *wares {
 		return one(p.past).it
 	}
 	return p.past[ripe(p.past, p.ripeness())].it
+}
+
+// someOld is one of those by its digest, or what a tag is that moves.
+func (p *pusher) someOld() promised {
+	if chance(2) {
+		return promised{name: p.name, ref: oci.Reference{Tag: tagged("moves-%d", rand.IntN(3))}}
+	}
+	return promised{name: p.name, ref: oci.Reference{Digest: p.old().Digest}}
 }
 
 // someTag is a tag that moves, or a new one.
@@ -757,18 +749,33 @@ func (p *pusher) point(name oci.Name, w *wares, told map[oci.Digest]time.Time) {
 // ask asks for some of the children, as clients do that do not know them to be there.
 func (p *pusher) ask(name oci.Name, w *wares, told map[oci.Digest]time.Time) {
 	for _, c := range w.children {
-		if !chance(3) {
-			continue
-		}
-		k := promised{name: name, ref: oci.Reference{Digest: c.Digest}}
-		begin := time.Now()
-		_, err := p.server().RenewManifest(p.Context(), name, k.ref)
-		p.isTold(err, "RenewManifest")
-		if err == nil && p.isSure(begin) {
-			told[c.Digest] = begin
-			p.book.keep(k, c, begin.Add(p.ages.Manifest-p.ages.Upload/8-margin))
+		if chance(3) {
+			told[c.Digest] = p.renew(promised{name: name, ref: oci.Reference{Digest: c.Digest}})
 		}
 	}
+}
+
+// renew asks for a manifest as a client does that may rely on it, and gives the time since
+// when it may.
+func (p *pusher) renew(k promised) (since time.Time) {
+	was, promised := p.book.get(k)
+	begin := time.Now()
+	d, err := p.server().RenewManifest(p.Context(), k.name, k.ref)
+	if err != nil && promised && p.book.holds(k, was) {
+		p.fault("RenewManifest of %s, which was promised for another %v: %v", k, time.Until(was.until), err)
+	}
+	p.isTold(err, "RenewManifest")
+	p.tally.add("renewed")
+	if err != nil || was.wares == nil || was.Digest != d.Digest || !p.isSure(begin) {
+		return since
+	}
+	byDigest := k
+	byDigest.ref = oci.Reference{Digest: d.Digest}
+	until := begin.Add(p.ages.Manifest - p.ages.Upload/8 - margin)
+	p.book.keep(k, was.wares, until)
+	p.book.keep(byDigest, was.wares, until)
+	p.again = append(p.again, k, byDigest)
+	return begin
 }
 
 // mayMiss says whether to try once more. What is missing was said to be there too long
