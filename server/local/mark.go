@@ -123,6 +123,9 @@ func (m *mark) repository(ctx context.Context, name oci.Name, root string, again
 		if err != nil {
 			return r, errors.Join(err, group.Wait())
 		}
+		if reading.Err() != nil {
+			break
+		}
 		group.Go(func() error {
 			ref, err := m.reference(reading, path.Join(directory, e.Name))
 			m.step()
@@ -146,7 +149,7 @@ func (m *mark) repository(ctx context.Context, name oci.Name, root string, again
 			return nil
 		})
 	}
-	return r, group.Wait()
+	return r, errors.Join(group.Wait(), ctx.Err())
 }
 
 // reference reads a record.
@@ -270,6 +273,9 @@ func (m *mark) cached(ctx context.Context, d oci.Digest) error {
 // is none needs nothing: an index may list layers as if they were manifests, as that of
 // BuildKit's cache does.
 func (m *mark) mentions(ctx context.Context, d oci.Digest) (oci.Mentions, error) {
+	if err := ctx.Err(); err != nil {
+		return oci.Mentions{}, err
+	}
 	content, _, err := m.registry.read(ctx, blobName(m.name, d), oci.MaxManifestSize)
 	if err != nil {
 		return oci.Mentions{}, err

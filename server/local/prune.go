@@ -142,6 +142,9 @@ func (w *pruner) step() {
 // remove removes an object that is no younger than a moment, and says whether it did, or
 // would.
 func (w *pruner) remove(ctx context.Context, kind Kind, object string, moment time.Time) (goes bool, err error) {
+	if err := ctx.Err(); err != nil { // a disk does not look
+		return false, err
+	}
 	info, err := w.registry.driver.Stat(ctx, object)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err

@@ -790,6 +790,24 @@ func TestPruningOfWhatWasFetched(t *testing.T) {
 			w.has(true, fetchedObject(n, g.top.Digest.String()))
 			w.ok(w.read(n, oci.SHA256.Sum([]byte(g.blobs[0])), g.blobs[0]))
 		},
+		"a tag is as of when the upstream confirmed it, and not of when it was wanted": func(w *world) {
+			n, g := w.named("org/app"), image("a")
+			w.fetch(n, g, "latest")
+			then := time.Now()
+			for range 2 {
+				time.Sleep(day)
+				if _, asOf, err := w.FetchedManifest(w.Context(), n, byTag("latest")); err != nil || !asOf.Equal(then) {
+					w.Errorf("FetchedManifest: as of %v, %v; want %v", asOf, err, then)
+				}
+				if at := w.modified(fetchedObject(n, g.top.Digest.String())); !at.Equal(time.Now()) {
+					w.Errorf("the digest was wanted at %v", at)
+				}
+			}
+			w.ok(w.ForgetManifest(w.Context(), n, byTag("latest")))
+			time.Sleep(6 * day)
+			w.prune(ages)
+			w.wanted(n, byDigest(g.top.Digest), g.top)
+		},
 		"a tag that the upstream confirms stays, and its manifest": func(w *world) {
 			n, g := w.named("org/app"), image("a")
 			w.fetch(n, g, "latest")

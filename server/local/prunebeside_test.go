@@ -1,14 +1,21 @@
 package local_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
+	"iter"
+	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/local"
 	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
 // counter numbers things from 0.
@@ -237,4 +244,258 @@ func TestAPusherIsToldBetweenALookAndARemoval(t *testing.T) {
 			time.Sleep(2 * day)
 		}
 	})
+}
+
+// A renewal that breaks off has not made the record young: that would say of all that it
+// needs that it was renewed.
+func TestARenewalThatBreaksOff(t *testing.T) {
+	for _, ref := range []string{"tag", "digest"} {
+		for kind := range kinds {
+			t.Run(kind+" by "+ref, func(t *testing.T) {
+				for at, more := 0, true; more; at++ {
+					timed(t, func(w *world) {
+						n, g := w.named("org/app"), stock(kind, "a", oci.SHA256)
+						w.push(n, g, "latest")
+						by := byTag("latest")
+						if ref == "digest" {
+							by = byDigest(g.top.Digest)
+						}
+						time.Sleep(2 * day)
+						more = w.renewsThoughOneFails(n, g, by, at)
+					})
+				}
+			})
+		}
+	}
+}
+
+// renewsThoughOneFails renews a manifest, where one of the objects cannot be touched, and
+// then again, and says whether there was one to fail.
+func (w *world) renewsThoughOneFails(n oci.Name, g *goods, ref oci.Reference, at int) bool {
+	w.Helper()
+	var touches counter
+	broken := w.through(between{w.store, func(op, name string) error {
+		if op == "touch" && touches.next() == at {
+			return errDisk
+		}
+		return nil
+	}})
+	err := broken.renew(n, ref)
+	if failed := touches.last() >= at; failed != (err != nil) {
+		w.Errorf("RenewManifest where number %d of %d touches fails: %v", at, touches.last(), err)
+	}
+	w.ok(w.renew(n, ref))
+	refs, err := g.top.References()
+	w.ok(err)
+	young := []string{recordObject(n, g.top.Digest.String()), recordObject(n, ref.String()), blobObject(n.Area, g.top.Digest)}
+	for _, d := range refs.Mentioned {
+		young = append(young, blobObject(n.Area, d))
+	}
+	for _, object := range young {
+		if at := w.modified(object); !at.Equal(time.Now()) {
+			w.Errorf("%s is %v old", object, time.Since(at))
+		}
+	}
+	return touches.last() >= at
+}
+
+// A tag expires while it is renewed, and what is below it does at once: nothing must say
+// then that all of it was renewed.
+func TestATagExpiresWhileItIsRenewed(t *testing.T) {
+	for what, digests := range map[string]bool{"with its digests": true, "of the original, which records tags alone": false} {
+		for _, by := range []string{"tag", "digest"} {
+			t.Run(what+", by "+by, func(t *testing.T) {
+				timed(t, func(w *world) {
+					n, g := w.named("org/app"), stock("OCI index", "a", oci.SHA256)
+					w.push(n, g, "latest")
+					time.Sleep(2 * day)
+					digest, ref := recordObject(n, g.top.Digest.String()), byTag("latest")
+					if by == "digest" {
+						ref = byDigest(g.top.Digest)
+					}
+					if !digests {
+						for _, m := range g.manifests {
+							w.ok(w.store.Delete(w.Context(), recordObject(n, m.Digest.String())))
+						}
+					}
+					gone := "latest"
+					if digests && by == "digest" {
+						gone = g.top.Digest.String()
+					}
+					expire := func() { w.ok(w.store.Delete(w.Context(), recordObject(n, gone))) }
+					err := w.through(once(w.store, "stat", blobObject(n.Area, g.top.Digest), expire)).renew(n, ref)
+					if by == "digest" && !digests { // which looks at the body first
+						err = w.through(once(w.store, "touch", blobObject(n.Area, g.top.Digest), expire)).renew(n, ref)
+					}
+					if !errors.Is(err, oci.ManifestUnknown) {
+						w.Errorf("RenewManifest: %v, want MANIFEST_UNKNOWN", err)
+					}
+					info, err := w.store.Stat(w.Context(), digest)
+					if err == nil && time.Since(info.Modified) < day {
+						w.Error("the digest is recorded, or young")
+					}
+				})
+			})
+		}
+	}
+}
+
+// loose is a store that does no more than it has to: what is stored in the place of an
+// object that is just being removed is lost, unless somebody has touched that before.
+type loose struct {
+	storage.Driver
+	expiring func(name string) // called when an object is found to be old, and is not yet removed
+
+	mu      sync.Mutex
+	touched map[string]int
+}
+
+func (l *loose) touches(name string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.touched[name]
+}
+
+func (l *loose) Touch(ctx context.Context, name string) error {
+	err := l.Driver.Touch(ctx, name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.touched[name]++
+	}
+	return err
+}
+
+func (l *loose) Expire(ctx context.Context, name string, moment time.Time) (bool, error) {
+	before := l.touches(name)
+	info, err := l.Driver.Stat(ctx, name)
+	if err != nil || info.Modified.After(moment) {
+		return false, nil
+	}
+	l.expiring(name)
+	if l.touches(name) > before {
+		return false, nil
+	}
+	return true, l.Driver.Delete(ctx, name)
+}
+
+// Whatever is stored in the place of something old is there afterwards.
+func TestStoresInThePlaceOfWhatExpires(t *testing.T) {
+	from := oci.PublicName{Namespace: "quay.io", Repository: "a"}
+	for what, tt := range map[string]struct {
+		store func(w *world, n oci.Name, g *goods)
+		there func(w *world, n oci.Name, g *goods)
+	}{
+		"a push": {
+			func(w *world, n oci.Name, g *goods) { w.push(n, g, "latest") },
+			func(w *world, n oci.Name, g *goods) { w.isWhole(n, g, "latest") },
+		},
+		"what was fetched": {
+			func(w *world, n oci.Name, g *goods) { w.fetch(n, g, "latest") },
+			func(w *world, n oci.Name, g *goods) {
+				w.wanted(n, byTag("latest"), g.top)
+				w.wanted(n, byDigest(g.top.Digest), g.top)
+				w.ok(w.read(n, g.algorithm.Sum([]byte(g.blobs[0])), g.blobs[0]))
+			},
+		},
+		"a source": {
+			func(w *world, n oci.Name, g *goods) { w.ok(w.KeepSource(w.Context(), n.Area, g.top.Digest, from)) },
+			func(w *world, n oci.Name, g *goods) { w.has(true, sourceObject(n.Area, g.top.Digest)) },
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			for at, more := 0, true; more; at++ {
+				timed(t, func(w *world) {
+					n, g := w.named("org/app"), stock("artifact with subject", "a", oci.SHA256)
+					tt.store(w, n, g)
+					time.Sleep(2 * day)
+					var expires counter
+					store := &loose{Driver: w.store, touched: map[string]int{}}
+					through := w.through(store)
+					store.expiring = func(string) {
+						if expires.next() == at {
+							tt.store(through, n, g)
+						}
+					}
+					through.prune(local.Ages{Manifest: day, Upload: day, Cache: day})
+					if more = expires.last() >= at; more {
+						tt.there(w, n, g)
+					}
+				})
+			}
+		})
+	}
+}
+
+// late is a store whose lists lack what was stored in the last hour.
+type late struct{ storage.Driver }
+
+func (l late) List(ctx context.Context, directory, after string) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		for e, err := range l.Driver.List(ctx, directory, after) {
+			if err == nil && l.isNew(ctx, path.Join(directory, e.Name)) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func (l late) isNew(ctx context.Context, name string) bool {
+	for _, object := range []string{name, name + "/data"} {
+		if info, err := l.Driver.Stat(ctx, object); err == nil && time.Since(info.Modified) < time.Hour {
+			return true
+		}
+	}
+	return false
+}
+
+// Lists may be late by less than an hour: what a push needs is young then.
+func TestLateLists(t *testing.T) {
+	onEachKind(t, func(w *world, of func(string) *goods) {
+		n, old, g := w.named("org/app"), w.named("org/before"), of("a")
+		w.push(old, g, "old")
+		time.Sleep(100 * day)
+		w.client(n, g, "latest")
+		for range 5 {
+			time.Sleep(10 * time.Minute)
+			w.through(late{w.store}).prune(ages)
+			w.isWhole(n, g, "latest")
+		}
+		time.Sleep(day)
+		w.through(late{w.store}).prune(ages)
+		w.isWhole(n, g, "latest")
+	})
+}
+
+// So are the parts of a blob that took long to upload.
+func TestLateListsOfParts(t *testing.T) {
+	w := onPretended(t)
+	n, d := w.named("org/app"), oci.SHA256.Sum(content)
+	id := w.begin(n, string(content[:len(content)/2]))
+	u := w.resume(n, id)
+	w.ok(u.Append(t.Context(), u.Size(), bytes.NewReader(content[u.Size():])))
+	w.age(2 * day) // while the request goes on
+	w.ageUpload(n, id, 2*day)
+	w.ok(u.Close(t.Context()))
+	commit(t, w.Registry, n, w.resume(n, id))
+	w.through(late{w.store}).prune(ages)
+	w.ok(w.read(n, d, string(content)))
+}
+
+// ageUpload makes an upload begin earlier.
+func (w swiftWorld) ageUpload(n oci.Name, id string, by time.Duration) {
+	w.Helper()
+	name := uploadObject(n.Area, id)
+	f, _, err := w.store.Open(w.Context(), name)
+	w.ok(err)
+	var state map[string]any
+	w.ok(json.NewDecoder(f).Decode(&state))
+	w.ok(f.Close())
+	begun, err := time.Parse(time.RFC3339Nano, state["begun"].(string))
+	w.ok(err)
+	state["begun"] = begun.Add(-by)
+	w.put(name, inJSON(state))
 }

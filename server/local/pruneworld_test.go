@@ -461,6 +461,13 @@ func (b between) Expire(ctx context.Context, name string, moment time.Time) (boo
 	return b.Driver.Expire(ctx, name, moment)
 }
 
+func (b between) Touch(ctx context.Context, name string) error {
+	if err := b.ask("touch", name); err != nil {
+		return err
+	}
+	return b.Driver.Touch(ctx, name)
+}
+
 // once has something done the first time that an operation is about a name.
 func once(d storage.Driver, op, name string, do func()) storage.Driver {
 	var first sync.Once

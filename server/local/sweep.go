@@ -89,12 +89,15 @@ func (s sweep) each(ctx context.Context, directory string, list iter.Seq2[string
 		if err != nil {
 			return errors.Join(s.fault(ctx, "it cannot be listed", directory, err), group.Wait())
 		}
+		if doing.Err() != nil {
+			break
+		}
 		group.Go(func() error {
 			s.step()
 			return s.fault(doing, "it cannot be swept", object, do(doing, object))
 		})
 	}
-	return group.Wait()
+	return errors.Join(group.Wait(), ctx.Err())
 }
 
 // entries removes what leads from or to manifests and blobs that nothing needs.
