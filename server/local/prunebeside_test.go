@@ -477,9 +477,9 @@ func TestLateListsOfParts(t *testing.T) {
 	id := w.begin(n, string(content[:len(content)/2]))
 	u := w.resume(n, id)
 	w.ok(u.Append(t.Context(), u.Size(), bytes.NewReader(content[u.Size():])))
-	w.age(2 * day) // while the request goes on
-	w.ageUpload(n, id, 2*day)
 	w.ok(u.Close(t.Context()))
+	w.age(2 * day)
+	w.ageUpload(n, id, 2*day)
 	commit(t, w.Registry, n, w.resume(n, id))
 	w.through(late{w.store}).prune(ages)
 	w.ok(w.read(n, d, string(content)))
