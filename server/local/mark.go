@@ -250,7 +250,7 @@ func anyOf(set map[oci.Digest]bool, all []oci.Digest) bool {
 // cached marks what a manifest needs that was fetched; its children were for themselves.
 func (m *mark) cached(ctx context.Context, d oci.Digest) error {
 	mentions, err := m.mentions(ctx, d)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) || errors.Is(err, errTooLarge) {
 		return nil // it is fetched again
 	}
 	if err != nil {
@@ -269,6 +269,10 @@ func (m *mark) cached(ctx context.Context, d oci.Digest) error {
 	return nil
 }
 
+// errTooLarge is for a body that is not read: only the original stored manifests of that
+// size.
+var errTooLarge = fmt.Errorf("it has more than %d bytes", oci.MaxManifestSize)
+
 // mentions reads what a manifest names, which has to be the manifest of that digest. What
 // is none needs nothing: an index may list layers as if they were manifests, as that of
 // BuildKit's cache does.
@@ -281,7 +285,7 @@ func (m *mark) mentions(ctx context.Context, d oci.Digest) (oci.Mentions, error)
 		return oci.Mentions{}, err
 	}
 	if len(content) > oci.MaxManifestSize {
-		return oci.Mentions{}, nil
+		return oci.Mentions{}, errTooLarge
 	}
 	if actual := d.Algorithm().Sum(content); actual != d {
 		return oci.Mentions{}, fmt.Errorf("%w: its digest is %s", errDamaged, actual)

@@ -43,6 +43,14 @@ func newDoubtful(w *world) *doubtful {
 	return d
 }
 
+// large stores more than a manifest may have.
+func (d *doubtful) large() oci.Digest {
+	text := `{"a":"` + strings.Repeat("x", oci.MaxManifestSize) + `"}`
+	digest := oci.SHA256.Sum([]byte(text))
+	d.put(blobObject(d.here.Area, digest), text)
+	return digest
+}
+
 // spares prunes a store, and asserts that nothing goes in the area of doubt, and in the
 // other one what should.
 func (d *doubtful) spares(through *world) {
@@ -96,6 +104,9 @@ func TestDamageIsDoubt(t *testing.T) {
 		},
 		"a body that is another one": func(d *doubtful) {
 			d.put(blobObject(d.here.Area, d.kept.top.Digest), string(d.old.top.Content))
+		},
+		"a body that is too large": func(d *doubtful) {
+			d.put(recordObject(d.here, "large"), `{"a/b":"`+d.large().String()+`"}`)
 		},
 		"an empty body of a referrer that stays": func(d *doubtful) {
 			// Which is known to be one by its own digest.
@@ -154,11 +165,13 @@ func TestDamageThatIsNoDoubt(t *testing.T) {
 			d.put(blobObject(d.here.Area, digest), "text")
 			d.put(recordObject(d.here, "text"), `{"a/b":"`+digest.String()+`"}`)
 		},
-		"a body that is too large": func(d *doubtful) {
-			text := `{"a":"` + strings.Repeat("x", oci.MaxManifestSize) + `"}`
-			digest := oci.SHA256.Sum([]byte(text))
-			d.put(blobObject(d.here.Area, digest), text)
-			d.put(recordObject(d.here, "large"), `{"a/b":"`+digest.String()+`"}`)
+		"a large layer that an index lists as a manifest": func(d *doubtful) {
+			digest := d.large()
+			index, err := oci.NewManifest(oci.MediaTypeImageIndex,
+				[]byte(`{"manifests":[{"digest":"`+digest.String()+`","size":1}]}`), oci.SHA256)
+			d.ok(err)
+			d.put(blobObject(d.here.Area, index.Digest), string(index.Content))
+			d.put(recordObject(d.here, "index"), `{"a/b":"`+index.Digest.String()+`"}`)
 		},
 		"a body that is too deep": func(d *doubtful) {
 			text := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)

@@ -60,6 +60,9 @@ func (t *tree) manifest(ctx context.Context, d oci.Digest) (manifests []oci.Dige
 			t.Log.WarnContext(ctx, "a manifest is not there", "name", t.String(), "digest", d.String())
 		}
 		return nil, nil
+	case errors.Is(err, errTooLarge) && !t.named[d]:
+		t.need(blobName(t.Area, d)) // it is listed as if it were a manifest
+		return nil, nil
 	case err != nil:
 		return nil, t.fault(ctx, "it is not known what a manifest needs", blobName(t.Area, d), err)
 	}
@@ -114,7 +117,7 @@ func (t *tree) relations(ctx context.Context, references []reference) (belongs m
 		}
 		group.Go(func() error {
 			mentions, err := t.mentions(reading, ref.Digest)
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) || errors.Is(err, errTooLarge) {
 				return nil // it is of no use to anybody
 			}
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 )
 
@@ -20,7 +21,11 @@ type Mentions struct {
 func ParseMentions(content []byte) (Mentions, error) {
 	r := mentionReader{decoder: json.NewDecoder(bytes.NewReader(content))}
 	r.decoder.UseNumber() // or one that Go cannot hold would be an error
-	if err := r.value("", "", 0); err != nil {
+	err := r.value("", "", 0)
+	if err == nil {
+		err = r.end()
+	}
+	if err != nil {
 		return Mentions{}, Errorf(ManifestInvalid, "manifest cannot be read: %v", err)
 	}
 	return r.found, nil
@@ -30,6 +35,14 @@ func ParseMentions(content []byte) (Mentions, error) {
 type mentionReader struct {
 	decoder *json.Decoder
 	found   Mentions
+}
+
+// end asserts that there is nothing more.
+func (r *mentionReader) end() error {
+	if _, err := r.decoder.Token(); err != io.EOF {
+		return errors.New("there is more after its end")
+	}
+	return nil
 }
 
 // deepest is how deep encoding/json reads, which every manifest that was pushed has

@@ -80,7 +80,7 @@ func TestMentions(t *testing.T) {
 // What cannot be read may need anything: it must not look as if it needed nothing.
 func TestGarbageMentionsNothingForCertain(t *testing.T) {
 	for _, content := range []string{"", " ", "{", "[", "}", `{"config":{"digest":"<1>"}`, `{"layers":[{"digest":"<1>"},`, `{"digest":<1>}`,
-		`{"digest" "<1>"}`, `{1:2}`, "\x00", "config", `{"layers":[{"digest":"<1>"}]`, `{"a":[}`, `{"digest":"`, `[{"a":]}`} {
+		`{"digest" "<1>"}`, `{1:2}`, "\x00", "config", `{"layers":[{"digest":"<1>"}]`, `{"a":[}`, `{"digest":"`, `[{"a":]}`, `{}{"digest":"<1>"}`, `{} x`} {
 		if got, err := oci.ParseMentions(fill(content)); !errors.Is(err, oci.ManifestInvalid) {
 			t.Errorf("%q: %+v, %v; want MANIFEST_INVALID", content, got, err)
 		}
