@@ -25,7 +25,9 @@ func (r *Registry) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (o
 	if err != nil {
 		return oci.Blob{}, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
 	}
-	return oci.Blob{Descriptor: describeBlob(d, info.Size), Content: f}, nil
+	described := describeBlob(d, info.Size)
+	described.Origin = oci.Origin{State: oci.Kept}
+	return oci.Blob{Descriptor: described, Content: f}, nil
 }
 
 // MountBlob finds a blob in the area, which all its repositories share.

@@ -15,6 +15,9 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
+// pushed is where manifests come from.
+var pushed = oci.Origin{State: oci.Speculative}
+
 // StatManifest describes a manifest.
 func (r *Registry) StatManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Descriptor, error) {
 	t, err := r.find(ctx, name, ref)
@@ -25,7 +28,7 @@ func (r *Registry) StatManifest(ctx context.Context, name oci.Name, ref oci.Refe
 	if err != nil {
 		return oci.Descriptor{}, fmt.Errorf("body of %s@%s: %w", name, t.Digest, err)
 	}
-	return oci.Descriptor{MediaType: t.MediaType, Digest: t.Digest, Size: info.Size}, nil
+	return oci.Descriptor{MediaType: t.MediaType, Digest: t.Digest, Size: info.Size, Origin: pushed}, nil
 }
 
 // GetManifest reads a manifest. A record whose body is lost is a fault, not a
@@ -35,7 +38,9 @@ func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Refer
 	if err != nil {
 		return oci.Manifest{}, err
 	}
-	return r.body(ctx, name, t)
+	m, err := r.body(ctx, name, t)
+	m.Origin = pushed
+	return m, err
 }
 
 // body reads the manifest that a record points at.

@@ -43,14 +43,16 @@ var schema1 = []string{
 	"application/vnd.docker.distribution.manifest.v1+prettyjws",
 }
 
-// Descriptor describes content: its type, digest and size in bytes. The other
-// fields are set only in listings of referrers.
+// Descriptor describes content: its type, digest and size in bytes. ArtifactType and
+// Annotations are set only in listings of referrers, and Origin in answers to who asks
+// for content.
 type Descriptor struct {
 	MediaType    string            `json:"mediaType"`
 	Digest       Digest            `json:"digest"`
 	Size         int64             `json:"size"`
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
+	Origin       Origin            `json:"-"`
 }
 
 // IsNonDistributable says whether d describes a layer that a registry need not

@@ -83,7 +83,9 @@ func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, pl
 	var from oci.PublicName
 	theirs, err := ask(ctx, r, places, d.String(), miss, func(p place) (upstream.Blob, error) {
 		from = p.name
-		return p.OpenBlob(fetching, p.name.Repository, d)
+		b, err := p.OpenBlob(fetching, p.name.Repository, d)
+		b.Origin = p.fetched()
+		return b, err
 	})
 	if err != nil {
 		c.end(nil, err)

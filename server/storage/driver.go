@@ -64,6 +64,15 @@ type Driver interface {
 	// has that goes, but for its parts. It may be as young as the Rename then. Who stores under
 	// the old one meanwhile may lose that.
 	Rename(ctx context.Context, from, to string) error
+	// Usage is how much there is. It may lag behind, and where ctx ends before all is
+	// counted it is what was, with that error.
+	Usage(ctx context.Context) (Usage, error)
+}
+
+// Usage is how much a store holds, whatever it is.
+type Usage struct {
+	Objects int64
+	Bytes   int64
 }
 
 // Info describes an object.

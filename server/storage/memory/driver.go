@@ -202,6 +202,17 @@ func (d *Driver) Rename(_ context.Context, from, to string) error {
 	return nil
 }
 
+// Usage counts all that there is.
+func (d *Driver) Usage(context.Context) (storage.Usage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := storage.Usage{Objects: int64(len(d.objects))}
+	for _, o := range d.objects {
+		u.Bytes += int64(len(o.content))
+	}
+	return u, nil
+}
+
 // List yields what is in a directory.
 func (d *Driver) List(_ context.Context, directory, after string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -286,6 +287,28 @@ func touch(t *testing.T, s store) {
 		}
 	}
 	s.has("object", "x")
+}
+
+func usage(t *testing.T, s store) {
+	s.put("a", "1234")
+	s.put("b/c", "56")
+	want := storage.Usage{Objects: 2, Bytes: 6}
+	deadline := time.Now().Add(30 * time.Second) // Swift tells it later
+	for {
+		got, err := s.Usage(t.Context())
+		if err == nil && got == want {
+			break
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("%+v, %v; want %+v", got, err, want)
+		}
+		runtime.Gosched()
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if got, err := s.Usage(ended); err == nil && got != want || err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("when it has to end: %+v, %v", got, err)
+	}
 }
 
 func sideBySide(t *testing.T, s store) {

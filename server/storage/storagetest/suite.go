@@ -47,6 +47,7 @@ func Run(t *testing.T, create func(t *testing.T) storage.Driver) {
 		{"parts are an object's as long as it is there", partsBelong},
 		{"an object is renamed with its parts", rename},
 		{"what is not there is not renamed", renameNothing},
+		{"usage counts what there is", usage},
 		{"puts and deletes side by side are harmless", sideBySide},
 		{"one object concatenated twice at once is whole", concatAtOnce},
 	}

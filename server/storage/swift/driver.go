@@ -164,6 +164,17 @@ func (d *Driver) head(ctx context.Context, name string) (http.Header, error) {
 	return a.header, err
 }
 
+// Usage is what Swift says of the container.
+func (d *Driver) Usage(ctx context.Context) (storage.Usage, error) {
+	a, err := d.call(ctx, request{operation: http.MethodHead})
+	if err != nil {
+		return storage.Usage{}, err
+	}
+	objects, err := strconv.ParseInt(a.header.Get("X-Container-Object-Count"), 10, 64)
+	bytes, fault := strconv.ParseInt(a.header.Get("X-Container-Bytes-Used"), 10, 64)
+	return storage.Usage{Objects: objects, Bytes: bytes}, errors.Join(err, fault)
+}
+
 // newest has Swift ask all servers that may have an object.
 var newest = map[string]string{"X-Newest": "true"}
 
