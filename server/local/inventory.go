@@ -16,111 +16,110 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
-// Item is a tag that there is, and what it names. Its Origin is that it was pushed, or
-// fetched: Cached.
-type Item struct {
-	oci.Descriptor
-	Name     oci.Name // its Area and Repository
-	Tag      oci.Tag
-	Modified time.Time // when it was pushed, or the upstream last said so
+// Tagged is a tag that there is.
+type Tagged struct {
+	Name  oci.Name // its Area and Repository
+	Tag   oci.Tag
+	State oci.State // Speculative, or Cached if it was fetched
 }
 
-// Items yields what was pushed and what was fetched, by name and tag in each area, the
-// former first. Those of names that are not wanted are not read; Size is that
-// of the manifest. What is damaged is left out: Check is there to find it.
-func (r *Registry) Items(ctx context.Context, wanted func(oci.Name) bool) iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) {
+// Tagged yields what was pushed and what was fetched, by name and tag in each area, the
+// former first. Repositories that are not wanted are passed over. An error ends it.
+func (r *Registry) Tagged(ctx context.Context, wanted func(oci.Name) bool) iter.Seq2[Tagged, error] {
+	return func(yield func(Tagged, error) bool) {
 		for area, err := range r.areas(ctx) {
 			if err != nil {
-				yield(Item{}, err)
+				yield(Tagged{}, err)
 				return
 			}
-			for _, tree := range []struct {
-				root  string
-				state oci.State
-			}{{reposDirectory, oci.Speculative}, {path.Join(upstreamDirectory, reposDirectory), oci.Cached}} {
-				if !r.itemsOf(ctx, area, tree.root, tree.state, wanted, yield) {
-					return
+			for _, state := range []oci.State{oci.Speculative, oci.Cached} {
+				for name, err := range r.repositoriesIn(ctx, area, trees[state], "") {
+					if err != nil {
+						yield(Tagged{}, err)
+						return
+					}
+					if wanted(name) && !r.tagsIn(ctx, name, state, yield) {
+						return
+					}
 				}
 			}
 		}
 	}
 }
 
-// itemsOf yields those of a tree in an area, and says whether more are wanted.
-func (r *Registry) itemsOf(ctx context.Context, area, tree string, state oci.State, wanted func(oci.Name) bool, yield func(Item, error) bool) bool {
-	more := true
-	w := walk{r, ctx, path.Join(area, tree), "", func(repository string, err error) bool {
-		name := oci.Name{Area: area, Repository: repository}
-		switch {
-		case err != nil:
-			more = yield(Item{}, err)
-		case wanted(name):
-			more = r.itemsIn(ctx, path.Join(area, tree, escape(repository), recordsDirectory), name, state, yield)
-		}
-		return more && err == nil
-	}}
-	w.below("")
-	return more
+// trees are where records are.
+var trees = map[oci.State]string{
+	oci.Speculative: reposDirectory, oci.Cached: path.Join(upstreamDirectory, reposDirectory),
 }
 
-// itemsIn yields those of a directory of records.
-func (r *Registry) itemsIn(ctx context.Context, directory string, name oci.Name, state oci.State, yield func(Item, error) bool) bool {
+// tagsIn yields those of a repository, and says whether more are wanted.
+func (r *Registry) tagsIn(ctx context.Context, name oci.Name, state oci.State, yield func(Tagged, error) bool) bool {
+	directory := path.Join(name.Area, trees[state], escape(name.Repository), recordsDirectory)
 	for e, err := range r.driver.List(ctx, directory, "") {
 		if err != nil {
-			return yield(Item{}, err)
+			yield(Tagged{}, err)
+			return false
 		}
-		tag, malformed := oci.ParseTag(e.Name)
-		if malformed != nil {
-			continue // a digest
-		}
-		t, err := r.target(ctx, name.Area, path.Join(directory, e.Name))
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
-			continue
-		}
-		described := oci.Descriptor{MediaType: t.MediaType, Digest: t.Digest, Origin: oci.Origin{State: state}}
-		if !yield(Item{described, name, tag, t.info.Modified}, err) || err != nil {
+		tag, err := oci.ParseTag(e.Name)
+		if err == nil && !e.Directory && !yield(Tagged{name, tag, state}, nil) { // or a digest
 			return false
 		}
 	}
 	return true
 }
 
-// Contents is what somebody may want to know of an image beside its name.
-type Contents struct {
-	Platforms []string // "linux/arm64/v8"; none for what is no image
-	Size      int64    // of the config and the layers, in bytes; 0 for an index
+// Item is what a tag names.
+type Item struct {
+	Tagged
+	oci.Descriptor           // of the manifest
+	Modified       time.Time // when the tag was pushed, or the upstream last said so
+	Platforms      []string  // "linux/arm64/v8"; none for what is no image
+	ImageSize      int64     // of the config and the layers, in bytes; 0 for an index
 }
 
-// Contents reads the manifest of an Item, and the config of an image. What cannot be read
-// is left out.
-func (r *Registry) Contents(ctx context.Context, i Item) Contents {
+// Item reads what a tag names. MANIFEST_UNKNOWN if it is not there any more, or damaged,
+// which Check is there to find; of the manifest and the config, what cannot be read is left
+// out.
+func (r *Registry) Item(ctx context.Context, t Tagged) (Item, error) {
+	record := path.Join(t.Name.Area, trees[t.State], escape(t.Name.Repository), recordsDirectory, t.Tag.String())
+	found, err := r.target(ctx, t.Name.Area, record)
+	if errors.Is(err, errDamaged) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Item{}, orUnknown(err, oci.ManifestUnknown, "manifest "+t.Tag.String()+" of "+t.Name.String())
+	}
+	i := Item{Tagged: t, Descriptor: oci.Descriptor{MediaType: found.MediaType, Digest: found.Digest}, Modified: found.info.Modified}
+	i.read(ctx, r)
+	return i, nil
+}
+
+// read reads the manifest, and the config of an image.
+func (i *Item) read(ctx context.Context, r *Registry) {
 	var m struct {
 		Config    *v1.Descriptor
 		Layers    []v1.Descriptor
 		Manifests []v1.Descriptor
 	}
-	var c Contents
 	if !r.readJSON(ctx, i.Name.Area, i.Digest, &m) {
-		return c
+		return
 	}
 	for _, child := range m.Manifests {
 		if child.Platform != nil {
-			c.add(*child.Platform)
+			i.add(*child.Platform)
 		}
 	}
 	if m.Config == nil {
-		return c
+		return
 	}
-	c.Size = m.Config.Size
+	i.ImageSize = m.Config.Size
 	for _, l := range m.Layers {
-		c.Size += l.Size
+		i.ImageSize += l.Size
 	}
 	var p v1.Platform
 	if config, err := oci.ParseDigest(m.Config.Digest.String()); err == nil && r.readJSON(ctx, i.Name.Area, config, &p) {
-		c.add(p)
+		i.add(p)
 	}
-	return c
 }
 
 // readJSON reads a blob, if it is there and JSON.
@@ -130,14 +129,14 @@ func (r *Registry) readJSON(ctx context.Context, area string, d oci.Digest, into
 }
 
 // add adds a platform, once. Those of attestations are unknown.
-func (c *Contents) add(p v1.Platform) {
+func (i *Item) add(p v1.Platform) {
 	const unknown = "unknown"
 	if p.OS == "" || p.OS == unknown {
 		return
 	}
 	text := path.Join(p.OS, p.Architecture, p.Variant)
-	if !slices.Contains(c.Platforms, text) {
-		c.Platforms = append(c.Platforms, text)
+	if !slices.Contains(i.Platforms, text) {
+		i.Platforms = append(i.Platforms, text)
 	}
 }
 

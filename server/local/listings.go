@@ -55,8 +55,13 @@ func (r *Registry) namespaces(ctx context.Context) ([]string, error) {
 }
 
 func (r *Registry) repositories(ctx context.Context, area, after string) iter.Seq2[oci.Name, error] {
+	return r.repositoriesIn(ctx, area, reposDirectory, after)
+}
+
+// repositoriesIn yields those of a tree of an area.
+func (r *Registry) repositoriesIn(ctx context.Context, area, tree, after string) iter.Seq2[oci.Name, error] {
 	return func(yield func(oci.Name, error) bool) {
-		w := walk{r, ctx, path.Join(area, reposDirectory), after, func(repository string, err error) bool {
+		w := walk{r, ctx, path.Join(area, tree), after, func(repository string, err error) bool {
 			return yield(oci.Name{Area: area, Repository: repository}, err) && err == nil
 		}}
 		w.below("")
