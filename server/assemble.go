@@ -10,9 +10,12 @@ import (
 	"opendev.org/zuul/zuul-registry/server/api"
 	"opendev.org/zuul/zuul-registry/server/config"
 	"opendev.org/zuul/zuul-registry/server/local"
+	"opendev.org/zuul/zuul-registry/server/metrics"
 	"opendev.org/zuul/zuul-registry/server/namespace"
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/peer"
+	"opendev.org/zuul/zuul-registry/server/provenance"
+	"opendev.org/zuul/zuul-registry/server/report"
 	"opendev.org/zuul/zuul-registry/server/shadow"
 	"opendev.org/zuul/zuul-registry/server/storage"
 	"opendev.org/zuul/zuul-registry/server/token"
@@ -32,7 +35,7 @@ type assembly struct {
 }
 
 // assemble wires the server: one layer a line.
-func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly, error) {
+func assemble(c config.Config, log *slog.Logger, store storage.Driver, measured *metrics.Metrics) (assembly, error) {
 	tokens, err := openTokens(c, log)
 	if err != nil {
 		return assembly{}, err
@@ -41,12 +44,27 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 	if err != nil {
 		return assembly{}, err
 	}
+	measured.Upstreams(upstreams.States)
 
+	store = measured.Storage(store, c.Storage)
+	journal := provenance.Open(store, log)
 	kept := openLocal(c, store)
 	shadowed := shadow.New(kept, shadow.Options{Upstreams: upstreams, TagTTL: c.UpstreamTagTTL, Log: log})
-	pushed := shadowed.Pushes()
+	guarded, guardedPushes := access.Guard(shadowed), access.Guard(shadowed.Pushes())
+	record := func(r oci.Registry) oci.Registry {
+		return provenance.Record(r, func(e provenance.Event) {
+			journal.Note(e)
+			if e.Action == provenance.Pull {
+				measured.Served(string(e.Kind), string(e.Origin))
+			}
+		})
+	}
 
-	guarded, guardedPushes := access.Guard(shadowed), access.Guard(pushed)
+	sources := report.Sources{
+		Journal: journal, Kept: kept, Store: store, Driver: c.Storage, Upstreams: upstreams,
+		Name: c.Namespacing.Name, Version: version, Log: log,
+	}
+	reports := report.Handler{Collect: sources.Collect, MayRead: access.MayList}
 
 	speak := func(r oci.Registry, readOnly bool) http.Handler {
 		faults := api.ErrorWriter{Log: log}
@@ -54,19 +72,21 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver) (assembly
 			Name: c.Namespacing.Name, Pushes: guardedPushes, IsPusher: access.IsPusher, ReadOnly: readOnly,
 			Login: access.Authenticated, MayPush: access.MayPush, Challenges: tokens.Challenges, Errors: faults,
 		})
-		return web.Chain(web.Routes{
-			web.HealthyPath: http.HandlerFunc(web.Healthy),
-			web.ReadyPath:   web.Ready(log, kept.Ready),
-			token.Path:      faults.Handler(tokens.Endpoint, token.BasicChallenge()),
-			"/":             images,
-		}, web.Options{
-			Log: log, Identify: tokens.Identify, Describe: images.Describe, BehindProxy: !c.TLS, Idle: idle,
+		return web.Chain(web.Routes{Rest: images, Paths: map[string]web.Route{
+			web.HealthyPath: {Name: "healthz", Handler: http.HandlerFunc(web.Healthy)},
+			web.ReadyPath:   {Name: "readyz", Handler: web.Ready(log, kept.Ready)},
+			token.Path:      {Name: "token", Handler: faults.Handler(tokens.Endpoint, token.BasicChallenge())},
+			report.PagePath: {Name: "page", Handler: faults.Handler(reports.Page, token.BasicChallenge())},
+			report.Path:     {Name: "report", Handler: faults.Handler(reports.JSON, token.BasicChallenge())},
+		}}, web.Options{
+			Log: log, Identify: tokens.Identify, Describe: images.Describe, Begin: measured.Begin,
+			BehindProxy: !c.TLS, Idle: idle,
 		})
 	}
-	a := assembly{kept: kept, close: shadowed.Close}
-	a.handler = speak(guarded, c.PushAddress != "")
+	a := assembly{kept: kept, close: func() { shadowed.Close(); journal.Close() }}
+	a.handler = speak(record(guarded), c.PushAddress != "")
 	if c.PushAddress != "" {
-		a.pushes = speak(guardedPushes, false)
+		a.pushes = speak(record(guardedPushes), false)
 	}
 	return a, nil
 }

@@ -25,11 +25,11 @@ func (p *program) copy(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	from, err := p.side("SOURCE", c.CopySourceAuthFile, c.CopySourceCAFile)
+	from, err := p.side("COPY_SOURCE", c.CopySourceAuthFile, c.CopySourceCAFile)
 	if err != nil {
 		return err
 	}
-	to, err := p.side("DESTINATION", c.CopyDestinationAuthFile, c.CopyDestinationCAFile)
+	to, err := p.side("COPY_DESTINATION", c.CopyDestinationAuthFile, c.CopyDestinationCAFile)
 	if err != nil {
 		return err
 	}
@@ -95,17 +95,16 @@ func parseJobs(args []string) ([]transfer.Job, error) {
 	return jobs, nil
 }
 
-// side is how registries are spoken to on one side, which is a part of the names of
-// its variables.
+// side is how registries are spoken to on one side, which the names of its variables begin
+// with.
 func (p *program) side(name, authFile, caFile string) (transfer.Side, error) {
-	const prefix = config.Prefix + "COPY_"
 	s := transfer.Side{
 		CertificateDirectories: p.certificateDirectories(),
-		AuthVariable:           prefix + name + "_AUTH_FILE", AuthoritiesVariable: prefix + name + "_CA_FILE",
+		AuthVariable:           config.Prefix + name + "_AUTH_FILE", AuthoritiesVariable: config.Prefix + name + "_CA_FILE",
 	}
 	if caFile != "" {
 		if _, err := peer.OpenAuthorities(caFile); err != nil {
-			return s, wrong("COPY_"+name+"_CA_FILE", caFile, err)
+			return s, wrong(name+"_CA_FILE", caFile, err)
 		}
 		s.AuthorityFiles = []string{caFile}
 	}

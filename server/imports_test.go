@@ -21,8 +21,8 @@ var floors = map[string]int{
 	"namespace": 1,
 	"storage":   1, "storage/filesystem": 1, "storage/swift": 1, "storage/memory": 1, "storage/storagetest": 1, "storage/swift/pretend": 1, "certificate": 1,
 	"local": 2, "upstream": 2, "transfer": 2,
-	"access": 3, "shadow": 3, "metrics": 3,
-	"api": 4, "token": 4, "web": 4,
+	"access": 3, "shadow": 3, "metrics": 3, "provenance": 3,
+	"api": 4, "token": 4, "web": 4, "report": 4,
 	"config": 5, ".": 5,
 }
 

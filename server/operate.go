@@ -114,19 +114,9 @@ func (p *program) health(ctx context.Context) error {
 	if err != nil {
 		return usageError{err}
 	}
-	scheme := "http"
-	if c.TLS {
-		scheme = "https"
-	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		// Go dials this machine when the address has no host.
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, c.Address)
-		},
-		// Nothing secret is sent, and the certificate is for other names.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://localhost"+web.HealthyPath, nil)
+	client, url := here(c)
+	client.Timeout = 5 * time.Second
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+web.HealthyPath, nil)
 	if err != nil {
 		return err
 	}
@@ -139,4 +129,20 @@ func (p *program) health(ctx context.Context) error {
 		return errors.New("the registry answers " + answer.Status)
 	}
 	return nil
+}
+
+// here is the way to the registry running here, and its URL. The certificate is for other
+// names, and not looked at: nothing secret may be sent.
+func here(c config.Config) (client *http.Client, url string) {
+	scheme := "http"
+	if c.TLS {
+		scheme = "https"
+	}
+	return &http.Client{Transport: &http.Transport{
+		// Go dials this machine when the address has no host.
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, c.Address)
+		},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}, scheme + "://localhost"
 }

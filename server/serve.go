@@ -32,12 +32,12 @@ func (p *program) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.close()) }()
-	assembled, err := assemble(c, log, store)
+	measured := metrics.New(version)
+	assembled, err := assemble(c, log, store, measured)
 	if err != nil {
 		return err
 	}
 	defer assembled.close()
-	measured := metrics.New()
 	stopPruning := timer{c, log, assembled.kept, measured}.start()
 	defer stopPruning()
 	s, err := newServer(c, log)

@@ -108,6 +108,9 @@ func (g Grant) allows(resourceType, name, action string) error {
 	return oci.Errorf(oci.Denied, "user %s may not %s %s", g.User, action, name)
 }
 
+// MayList says why the request may not see what all repositories have.
+func MayList(ctx context.Context) error { return GrantOf(ctx).allows(TypeRegistry, Catalog, Any) }
+
 type contextKey struct{}
 
 // WithGrant puts a request's grant into its context.

@@ -107,7 +107,7 @@ func (g guard) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Refere
 }
 
 func (g guard) Repositories(ctx context.Context, after string) iter.Seq2[oci.Name, error] {
-	if err := GrantOf(ctx).allows(TypeRegistry, Catalog, Any); err != nil {
+	if err := MayList(ctx); err != nil {
 		return refused[oci.Name](err)
 	}
 	return g.registry.Repositories(ctx, after)

@@ -153,15 +153,22 @@ func clip(s string) string {
 	return s[:min(len(s), longest)]
 }
 
-// Describe names what a request is about, for logs.
-func (h *Handler) Describe(r *http.Request) []slog.Attr {
+// routes are the names of the kinds of path.
+var routes = [...]string{
+	unknown: "other", base: "base", catalog: "catalog", tags: "tags", referrers: "referrers",
+	manifest: "manifest", blob: "blob", uploads: "uploads", upload: "upload",
+}
+
+// Describe names the kind of path that a request takes, "other" where that cannot be
+// told, and what the request is about, for logs.
+func (h *Handler) Describe(r *http.Request) (route string, about []slog.Attr) {
 	t, err := h.parse(r)
 	if err != nil || t.name.IsZero() {
-		return []slog.Attr{slog.String("path", clip(r.URL.Path))}
+		return routes[t.kind], []slog.Attr{slog.String("path", clip(r.URL.Path))}
 	}
-	attrs := []slog.Attr{slog.String("name", t.name.String())}
+	about = []slog.Attr{slog.String("name", t.name.String())}
 	if ref := t.reference(); ref != "" {
-		attrs = append(attrs, slog.String("reference", ref))
+		about = append(about, slog.String("reference", ref))
 	}
-	return attrs
+	return routes[t.kind], about
 }

@@ -73,6 +73,11 @@ type Config struct {
 	CopyDestinationAuthFile string         `env:"COPY_DESTINATION_AUTH_FILE" kind:"path" meaning:"as COPY_SOURCE_AUTH_FILE, for the registries that copy writes"`
 	CopyDestinationCAFile   string         `env:"COPY_DESTINATION_CA_FILE" kind:"path" meaning:"as COPY_SOURCE_CA_FILE, for the registries that copy writes"`
 	CopyTimeout             time.Duration  `env:"COPY_TIMEOUT,default=1m" kind:"duration" meaning:"how long a registry may take, in copy, to its first byte, and to send or take each next piece"`
+	ReportRequire           []string       `env:"REPORT_REQUIRE_SPECULATIVE" kind:"images" meaning:"images, with commas between them, that report demands to have been pulled, and from what was pushed here alone; it fails otherwise"`
+	ReportJSON              string         `env:"REPORT_JSON" kind:"path" meaning:"path of a file that report writes all of it to"`
+	ReportPage              string         `env:"REPORT_PAGE" kind:"path" meaning:"path of a file that report writes it to as a page, HTML, that needs no other file"`
+	ReportAuthFile          string         `env:"REPORT_AUTH_FILE" kind:"path" meaning:"as COPY_SOURCE_AUTH_FILE, for the registry that report reads"`
+	ReportCAFile            string         `env:"REPORT_CA_FILE" kind:"path" meaning:"as COPY_SOURCE_CA_FILE, for the registry that report reads"`
 	MetricsAddress          string         `env:"METRICS_ADDRESS" kind:"address" meaning:"where to answer /metrics of Prometheus, by plain HTTP and to everybody; nowhere if not set"`
 	LogLevel                slog.Level     `env:"LOG_LEVEL,default=info" kind:"level" meaning:"least severity logged: debug, info, warn or error"`
 	LogFormat               string         `env:"LOG_FORMAT,default=text" kind:"format" meaning:"format of the log: text or json"`

@@ -118,6 +118,11 @@ func TestEveryVariable(t *testing.T) {
 		"ZUUL_REGISTRY_COPY_DESTINATION_AUTH_FILE=/to.json",
 		"ZUUL_REGISTRY_COPY_DESTINATION_CA_FILE=/to.pem",
 		"ZUUL_REGISTRY_COPY_TIMEOUT=5m",
+		"ZUUL_REGISTRY_REPORT_REQUIRE_SPECULATIVE=quay.io/org/app:1,alpine",
+		"ZUUL_REGISTRY_REPORT_JSON=/report.json",
+		"ZUUL_REGISTRY_REPORT_PAGE=/report.html",
+		"ZUUL_REGISTRY_REPORT_AUTH_FILE=/report-auth.json",
+		"ZUUL_REGISTRY_REPORT_CA_FILE=/report.pem",
 		"ZUUL_REGISTRY_LOG_LEVEL=debug",
 		"ZUUL_REGISTRY_LOG_FORMAT=json",
 		"ZUUL_REGISTRY_LOG_FORMAT=text", // as for os.Getenv the first counts
@@ -157,6 +162,11 @@ func TestEveryVariable(t *testing.T) {
 		CopyDestinationAuthFile: "/to.json",
 		CopyDestinationCAFile:   "/to.pem",
 		CopyTimeout:             5 * time.Minute,
+		ReportRequire:           []string{"quay.io/org/app:1", "alpine"},
+		ReportJSON:              "/report.json",
+		ReportPage:              "/report.html",
+		ReportAuthFile:          "/report-auth.json",
+		ReportCAFile:            "/report.pem",
 		LogLevel:                slog.LevelDebug,
 		LogFormat:               JSON,
 	}
@@ -231,6 +241,11 @@ ZUUL_REGISTRY_COPY_SOURCE_CA_FILE [] []
 ZUUL_REGISTRY_COPY_DESTINATION_AUTH_FILE [] []
 ZUUL_REGISTRY_COPY_DESTINATION_CA_FILE [] []
 ZUUL_REGISTRY_COPY_TIMEOUT [1m] [1m]
+ZUUL_REGISTRY_REPORT_REQUIRE_SPECULATIVE [] []
+ZUUL_REGISTRY_REPORT_JSON [] []
+ZUUL_REGISTRY_REPORT_PAGE [] []
+ZUUL_REGISTRY_REPORT_AUTH_FILE [] []
+ZUUL_REGISTRY_REPORT_CA_FILE [] []
 ZUUL_REGISTRY_METRICS_ADDRESS [] []
 ZUUL_REGISTRY_LOG_LEVEL [info] [warn]
 ZUUL_REGISTRY_LOG_FORMAT [text] [text]`, "\n")

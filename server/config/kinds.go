@@ -49,6 +49,7 @@ func kinds() map[string]kind {
 		"username":    {allowed: "a name without colon and control characters", parse: parseUsername},
 		"key":         {allowed: fmt.Sprintf("at least %d bytes", shortestKey), parse: parseKey},
 		"address":     {allowed: "<host>:<port> or :<port>, with a port from 0 to 65535", parse: parseAddress},
+		"images":      {allowed: "names of images, with commas between them", parse: unchanged},
 		"url":         {allowed: "http:// or https:// and a host, maybe with a port; no user, path, query or fragment", parse: parseURL},
 		"hosts":       {allowed: "DNS names, IP addresses and " + thisHost + ", with commas between them", parse: parseHosts},
 		"upstreams":   {allowed: upstreamsAllowed, parse: unchanged}, // for Upstreams.UnmarshalText

@@ -1,16 +1,15 @@
 // Package metrics counts what the registry does, for Prometheus. Names follow its
-// conventions: base units, and _total for what only grows.
+// conventions: base units, and _total for what only grows. Labels have few values,
+// and none that a client can make up.
 package metrics
 
 import (
 	"net/http"
-	"time"
+	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"opendev.org/zuul/zuul-registry/server/local"
 )
 
 // Path is where Handler is served.
@@ -19,41 +18,21 @@ const Path = "/metrics"
 // Metrics are those of a process. Make them with New.
 type Metrics struct {
 	registry *prometheus.Registry
-
-	removed, removedBytes *prometheus.CounterVec // by kind
-	prunes                *prometheus.CounterVec // by result
-	pruneSeconds          prometheus.Gauge
-	pruneEnd              *prometheus.GaugeVec // by result
+	requests requests
+	stores   stores
+	served   *prometheus.CounterVec // by kind and origin
+	prunes   prunes
 }
 
-const namespace = "zuul_registry"
-
-// New makes metrics that are all zero.
-func New() *Metrics {
-	counters := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, []string{label})
-	}
-	m := &Metrics{
-		registry:     prometheus.NewRegistry(),
-		removed:      counters("prune_removed_objects_total", "Objects that prunes have removed, by kind.", "kind"),
-		removedBytes: counters("prune_removed_bytes_total", "Bytes of the objects that prunes have removed, by kind.", "kind"),
-		prunes:       counters("prune_runs_total", "Prunes that have ended, by result: done, or incomplete where not everything could be pruned.", "result"),
-		pruneSeconds: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "prune_duration_seconds", Help: "How long the last prune took.",
-		}),
-		pruneEnd: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "prune_end_timestamp_seconds", Help: "When a prune last ended, by result.",
-		}, []string{"result"}),
-	}
-	m.registry.MustRegister(m.removed, m.removedBytes, m.prunes, m.pruneSeconds, m.pruneEnd,
+// New makes the metrics of a program of that version, which are all zero.
+func New(version string) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(buildInfo(version),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, k := range local.Kinds {
-		m.removed.WithLabelValues(string(k))
-		m.removedBytes.WithLabelValues(string(k))
-	}
-	for _, result := range []string{done, incomplete} {
-		m.prunes.WithLabelValues(result)
-	}
+	m.requests = newRequests(m)
+	m.stores = newStores(m)
+	m.served = newServed(m)
+	m.prunes = newPrunes(m)
 	return m
 }
 
@@ -64,25 +43,35 @@ func (m *Metrics) Handler() http.Handler {
 	return mux
 }
 
-// Removed counts an object that a prune has removed.
-func (m *Metrics) Removed(r local.Removal) {
-	m.removed.WithLabelValues(string(r.Kind)).Inc()
-	m.removedBytes.WithLabelValues(string(r.Kind)).Add(float64(r.Size))
+const namespace = "zuul_registry"
+
+// counter registers counters of a name, which ends in _total.
+func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	m.registry.MustRegister(v)
+	return v
 }
 
-// Results of a prune.
-const (
-	done       = "done"
-	incomplete = "incomplete"
-)
+// gauge registers gauges of a name.
+func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	m.registry.MustRegister(v)
+	return v
+}
 
-// Pruned counts a prune that has ended, with its error.
-func (m *Metrics) Pruned(took time.Duration, err error) {
-	result := done
-	if err != nil {
-		result = incomplete
-	}
-	m.prunes.WithLabelValues(result).Inc()
-	m.pruneSeconds.Set(took.Seconds())
-	m.pruneEnd.WithLabelValues(result).SetToCurrentTime()
+// seconds registers histograms of a name, which ends in _seconds.
+func (m *Metrics) seconds(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+	m.registry.MustRegister(v)
+	return v
+}
+
+// buildInfo is 1, and says by its labels what runs.
+func buildInfo(version string) prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "1, with the version of the registry and of Go.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	g.Set(1)
+	return g
 }

@@ -1,38 +1,77 @@
 package metrics_test
 
 import (
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
-	"opendev.org/zuul/zuul-registry/server/local"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"opendev.org/zuul/zuul-registry/server/metrics"
+	"opendev.org/zuul/zuul-registry/server/storage/memory"
+	"opendev.org/zuul/zuul-registry/server/upstream"
 )
 
-func TestPrunesAreCounted(t *testing.T) {
-	m := metrics.New()
-	for _, size := range []int64{3, 4} {
-		m.Removed(local.Removal{Kind: local.BlobKind, Size: size})
-	}
-	m.Pruned(time.Minute, nil)
-	m.Pruned(2*time.Minute, errors.New("in doubt"))
+// page is what Prometheus gets.
+func page(m *metrics.Metrics) string {
 	answer := httptest.NewRecorder()
 	m.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, metrics.Path, nil))
-	for _, line := range []string{
-		`zuul_registry_prune_removed_objects_total\{kind="blob"\} 2`,
-		`zuul_registry_prune_removed_objects_total\{kind="tag"\} 0`,
-		`zuul_registry_prune_removed_bytes_total\{kind="blob"\} 7`,
-		`zuul_registry_prune_runs_total\{result="done"\} 1`,
-		`zuul_registry_prune_runs_total\{result="incomplete"\} 1`,
-		`zuul_registry_prune_duration_seconds 120`,
-		`zuul_registry_prune_end_timestamp_seconds\{result="done"\} 1\.\d+e\+09`,
-		`process_resident_memory_bytes \d`,
-	} {
-		if !regexp.MustCompile(`(?m)^` + line).MatchString(answer.Body.String()) {
-			t.Errorf("there is no line %s in\n%s", line, answer.Body)
+	return answer.Body.String()
+}
+
+// says asserts that there are lines that begin so, by regular expressions.
+func says(t *testing.T, m *metrics.Metrics, lines ...string) {
+	t.Helper()
+	text := page(m)
+	for _, line := range lines {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(text) {
+			t.Errorf("there is no line %s in\n%s", line, ours(text))
 		}
+	}
+}
+
+// saysNothing asserts that there is no line that begins so.
+func saysNothing(t *testing.T, m *metrics.Metrics, begin string) {
+	t.Helper()
+	if text := page(m); strings.Contains(text, "\n"+begin) {
+		t.Errorf("there is a line %s in\n%s", begin, ours(text))
+	}
+}
+
+// ours are the lines that are about the registry.
+func ours(text string) string {
+	var all strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "zuul_registry_") {
+			all.WriteString(line)
+		}
+	}
+	return all.String()
+}
+
+func TestBuildAndProcess(t *testing.T) {
+	says(t, metrics.New("1.2.3"),
+		`zuul_registry_build_info\{goversion="go[^"]+",version="1\.2\.3"\} 1`,
+		`process_resident_memory_bytes \d.*`)
+}
+
+// Names are as Prometheus wants them.
+func TestNames(t *testing.T) {
+	m := metrics.New("1.2.3")
+	m.Begin("blob", http.MethodGet)(http.StatusOK, 1, 1, time.Second)
+	m.Storage(memory.New(), "memory")
+	m.Upstreams(func() []upstream.State {
+		return []upstream.State{{Namespace: "docker.io", Asked: time.Now(), Limited: true, ClosedUntil: time.Now()}}
+	})
+	m.Pruned(time.Second, nil)
+	problems, err := promlint.New(strings.NewReader(page(m))).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 }

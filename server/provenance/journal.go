@@ -36,7 +36,7 @@ const (
 	// mostFiles that stay in the store, of all processes together.
 	mostFiles = 32
 	// mostFull is how many files wait for a store that takes none.
-	mostFull = 4
+	mostFull = 8
 	// alike is how long events that are alike are counted, and not written anew.
 	alike = 10 * time.Minute
 	// pause between two looks whether there is something to write. What a process has

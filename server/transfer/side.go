@@ -60,6 +60,18 @@ func (s *Side) authorities(r Reference) (*x509.CertPool, error) {
 	return peer.OpenAuthorities(files...)
 }
 
+// Reach is the way to a registry, <host>[:<port>], and what to log in with there; for those
+// who ask it for something else than images.
+func (s *Side) Reach(ctx context.Context, registry string, timeout time.Duration) (*http.Transport, auth.Credential, error) {
+	r := Reference{Registry: registry}
+	authorities, err := s.authorities(r)
+	if err != nil {
+		return nil, auth.EmptyCredential, err
+	}
+	found, _, err := s.find(ctx, r)
+	return peer.NewTransport(authorities, timeout), found, err
+}
+
 // literal is a path as a pattern that matches it alone: IPv6 addresses have
 // brackets.
 func literal(path string) string {

@@ -37,11 +37,12 @@ func (r *Registry) StatBlob(ctx context.Context, repository string, d oci.Digest
 		if doc.header == nil && !peer.IsNotOffered(err, http.MethodHead) {
 			return oci.Descriptor{}, err
 		}
-		b, err := r.OpenBlob(ctx, repository, d)
+		doc.header = nil // what goes wrong now is not about that answer
+		c, err := r.open(ctx, a, d)
 		if err != nil {
 			return oci.Descriptor{}, err
 		}
-		return b.Descriptor, b.Content.Close()
+		return describe(d, c.size), c.Close()
 	})
 }
 
@@ -56,13 +57,21 @@ func describe(d oci.Digest, size int64) oci.Descriptor {
 // it is not there.
 func (r *Registry) OpenBlob(ctx context.Context, repository string, d oci.Digest) (Blob, error) {
 	a := about{repository, "blob " + d.String(), oci.BlobUnknown}
-	c := &content{ctx: ctx, registry: r, about: a, digest: d}
-	s, size, err := c.open()
-	if err = r.fault(ctx, err, a); err != nil {
+	c, err := r.open(ctx, a, d)
+	if err = r.settle(ctx, err, a); err != nil {
 		return Blob{}, err
 	}
+	return Blob{describe(d, c.size), c}, nil
+}
+
+func (r *Registry) open(ctx context.Context, a about, d oci.Digest) (*content, error) {
+	c := &content{ctx: ctx, registry: r, about: a, digest: d}
+	s, size, err := c.open()
+	if err != nil {
+		return nil, err
+	}
 	c.stream, c.size = s, size
-	return Blob{describe(d, size), c}, nil
+	return c, nil
 }
 
 // ask sends a request for a blob from an offset on. Without an error, the status is

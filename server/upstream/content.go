@@ -53,7 +53,9 @@ func (c *content) Read(p []byte) (int, error) {
 				return n, nil
 			}
 		}
-		c.err = c.registry.fault(c.ctx, c.resume(err), c.about)
+		if err = c.resume(err); err != nil {
+			c.err = c.registry.settle(c.ctx, err, c.about)
+		}
 	}
 	if c.err != nil {
 		return 0, c.err

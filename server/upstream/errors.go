@@ -46,40 +46,41 @@ func (c *complaint) Error() string {
 	return c.words + ": " + c.cause.Error()
 }
 
-// fault is what to say about the error of an operation asked with ctx; nil for nil.
-func (r *Registry) fault(ctx context.Context, err error, a about) error {
+// settle notes how an operation asked with ctx has ended, and is what to say about its
+// error; nil for nil. Each operation comes here once, but for a blob that breaks off.
+func (r *Registry) settle(ctx context.Context, err error, a about) error {
+	var never *absentError
 	switch {
 	case err == nil:
+		r.outcomes.add(found, "")
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case isTold(err):
-		return err
 	case isAbsent(err):
+		if !errors.As(err, &never) {
+			r.outcomes.add(absent, "")
+		}
 		return &oci.Error{Code: a.unknown, Cause: peer.Censored(err),
 			Message: fmt.Sprintf("%s/%s has no %s", r.namespace, a.repository, a.what)}
 	case peer.IsRefusal(err):
+		r.outcomes.add(refused, "")
 		r.logRefusal(ctx, err, a)
 		return &oci.Error{Code: a.unknown, Cause: peer.Censored(err),
 			Message: fmt.Sprintf("%s does not let this registry have %s of %s", r.namespace, a.what, a.repository)}
 	}
-	return &oci.Error{Code: oci.Unavailable, Message: r.namespace + " " + r.words(err), Cause: peer.Censored(err)}
+	words := r.words(err)
+	r.outcomes.add(unavailable, words)
+	return &oci.Error{Code: oci.Unavailable, Message: r.namespace + " " + words, Cause: peer.Censored(err)}
 }
 
 // explain is what an error means that oras made of a good answer: it could make
 // nothing of it, unless we have said more already.
 func (d *document) explain(err error) error {
 	var said *complaint
-	if err == nil || isTold(err) || errors.As(err, &said) || d.header == nil || errors.Is(err, errdef.ErrTooManyPages) {
+	if err == nil || errors.As(err, &said) || d.header == nil || errors.Is(err, errdef.ErrTooManyPages) {
 		return err
 	}
 	return &complaint{"answers with something that a registry does not say", err}
-}
-
-// isTold says whether an error has come this way before.
-func isTold(err error) bool {
-	_, told := oci.AsError(err)
-	return told
 }
 
 // isAbsent says whether the upstream does not have what it was asked for.

@@ -10,9 +10,11 @@ import (
 )
 
 // gate is a RoundTripper that does not ask a host again before it wants to be
-// asked: 429 and 503 with Retry-After (RFC 9110, section 10.2.3; RFC 6585).
+// asked: 429 and 503 with Retry-After (RFC 9110, section 10.2.3; RFC 6585). It sees
+// how much upstreams may still be asked.
 type gate struct {
-	base http.RoundTripper
+	base   http.RoundTripper
+	limits map[string]*lastLimit // of the hosts that are upstreams' own; not changed
 
 	mu     sync.Mutex
 	closed map[string]time.Time // until when, by host
@@ -42,6 +44,9 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, &closedError{host, until}
 	}
 	resp, err := g.base.RoundTrip(req)
+	if l := g.limits[host]; l != nil && err == nil {
+		l.note(resp.Header)
+	}
 	if err == nil && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
 		g.close(host, peer.RetryAfter(resp.Header.Get("Retry-After"), time.Now()))
 	}

@@ -18,27 +18,30 @@ import (
 // sha256, and has the one that the upstream names. MANIFEST_UNKNOWN if it is not
 // there.
 func (r *Registry) GetManifest(ctx context.Context, repository string, ref oci.Reference) (oci.Manifest, error) {
-	algorithm := oci.SHA256
-	if ref.IsDigest() {
-		algorithm = ref.Digest.Algorithm()
-	}
 	a := about{repository, "manifest " + ref.String(), oci.ManifestUnknown}
 	return through(ctx, r, a, func(repo *remote.Repository, doc *document) (oci.Manifest, error) {
-		doc.digests = algorithm
-		said, body, err := repo.Manifests().FetchReference(ctx, ref.String())
-		if err != nil {
-			return oci.Manifest{}, err
-		}
-		content, err := io.ReadAll(body) // it is in memory
-		if err != nil {
-			return oci.Manifest{}, err
-		}
-		want := said.Digest.String()
-		if ref.IsDigest() {
-			want = ref.Digest.String()
-		}
-		return verify(said.MediaType, content, algorithm, want)
+		return fetchManifest(ctx, repo, doc, ref)
 	})
+}
+
+func fetchManifest(ctx context.Context, repo *remote.Repository, doc *document, ref oci.Reference) (oci.Manifest, error) {
+	doc.digests = oci.SHA256
+	if ref.IsDigest() {
+		doc.digests = ref.Digest.Algorithm()
+	}
+	said, body, err := repo.Manifests().FetchReference(ctx, ref.String())
+	if err != nil {
+		return oci.Manifest{}, err
+	}
+	content, err := io.ReadAll(body) // it is in memory
+	if err != nil {
+		return oci.Manifest{}, err
+	}
+	want := said.Digest.String()
+	if ref.IsDigest() {
+		want = ref.Digest.String()
+	}
+	return verify(said.MediaType, content, doc.digests, want)
 }
 
 // verify makes a manifest of content that should have a digest.
@@ -67,7 +70,7 @@ func (r *Registry) StatManifest(ctx context.Context, repository string, ref oci.
 		}
 		digest, malformed := oci.ParseDigest(said.Digest.String())
 		if err != nil || malformed != nil || doc.header.Get(digestHeader) == "" || !isMediaType(said.MediaType) || said.Size > oci.MaxManifestSize {
-			m, err := r.GetManifest(ctx, repository, ref)
+			m, err := fetchManifest(ctx, repo, doc, ref)
 			return m.Descriptor, err
 		}
 		return oci.Descriptor{MediaType: said.MediaType, Digest: digest, Size: said.Size}, nil

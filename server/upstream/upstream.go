@@ -50,7 +50,7 @@ type Registries map[string]*Registry
 // Open prepares upstreams; none is asked yet. The error says which URL cannot be
 // used.
 func Open(o Options) (Registries, error) {
-	g := &gate{base: peer.NewTransport(o.Authorities, o.Timeout), closed: map[string]time.Time{}}
+	g := &gate{base: peer.NewTransport(o.Authorities, o.Timeout), limits: map[string]*lastLimit{}, closed: map[string]time.Time{}}
 	client := &http.Client{Transport: retrying(g), CheckRedirect: peer.CheckRedirect}
 	all := Registries{}
 	for namespace, text := range o.URLs {
@@ -58,9 +58,12 @@ func Open(o Options) (Registries, error) {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, fmt.Errorf("upstream %s: %q is not http:// or https:// and a host", namespace, text)
 		}
+		address := registry.Reference{Registry: u.Host}
+		g.limits[address.Host()] = &lastLimit{}
 		all[namespace] = &Registry{
 			namespace:   namespace,
-			address:     registry.Reference{Registry: u.Host},
+			url:         u.Scheme + "://" + u.Host,
+			address:     address,
 			plain:       u.Scheme == "http",
 			timeout:     o.Timeout,
 			agent:       o.UserAgent,
@@ -77,6 +80,7 @@ func Open(o Options) (Registries, error) {
 // time.
 type Registry struct {
 	namespace   string
+	url         string             // as it was given
 	address     registry.Reference // without a repository
 	plain       bool               // HTTP, not HTTPS
 	timeout     time.Duration
@@ -85,6 +89,7 @@ type Registry struct {
 	http        *http.Client // knows no credentials
 	gate        *gate        // within http
 	credentials *Credentials // nil for none
+	outcomes    outcomes
 
 	mu     sync.Mutex
 	client *auth.Client      // with the tokens that store got
@@ -101,21 +106,21 @@ const (
 	pageSize = 1000
 )
 
-// through does something with oras' view of a repository, and the client through
-// which that asks.
+// through is an operation: it does something with oras' view of a repository, and the
+// client through which that asks.
 func through[V any](ctx context.Context, r *Registry, a about, do func(*remote.Repository, *document) (V, error)) (V, error) {
 	var none V
 	ref, err := r.reference(a)
 	if err != nil {
-		return none, r.fault(ctx, err, a)
+		return none, r.settle(ctx, err, a)
 	}
 	d := &document{client: r.authorized(), timeout: r.timeout, left: maxListing}
 	v, err := do(&remote.Repository{
 		Client: d, Reference: ref, PlainHTTP: r.plain,
 		TagListPageSize: pageSize, TagListMaxPages: maxPages, ReferrerListMaxPages: maxPages,
 	}, d)
-	if err != nil {
-		return none, r.fault(ctx, d.explain(err), a)
+	if err = r.settle(ctx, d.explain(err), a); err != nil {
+		return none, err
 	}
 	return v, nil
 }

@@ -4,10 +4,12 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"github.com/gorilla/handlers"
 
 	"opendev.org/zuul/zuul-registry/server/access"
+	"opendev.org/zuul/zuul-registry/server/provenance"
 )
 
 // Options are the settings of Chain.
@@ -23,8 +26,14 @@ type Options struct {
 	Log *slog.Logger
 	// Identify says who a request comes from.
 	Identify func(*http.Request) access.Grant
-	// Describe names what a request is about, for the log.
-	Describe func(*http.Request) []slog.Attr
+	// Describe names the route of a request that has no Route of its own, which is one
+	// of few, and says what any request is about, for the log. It is asked before the
+	// request is served.
+	Describe func(*http.Request) (route string, about []slog.Attr)
+	// Begin, unless nil, is told of each request on its route, and what it returns of
+	// how that ended: the status of the answer, 0 if there was none, the bytes of the
+	// bodies, and how long it took. The method is as the client sent it.
+	Begin func(route, method string) (end func(status int, sent, received int64, took time.Duration))
 	// BehindProxy: X-Forwarded-* and Forwarded headers are believed, for a
 	// proxy in front sets them.
 	BehindProxy bool
@@ -33,9 +42,14 @@ type Options struct {
 	Idle time.Duration
 }
 
-// Chain puts a handler behind all that.
-func Chain(next http.Handler, o Options) http.Handler {
-	var h http.Handler = &chain{next, o}
+// Chain puts routes behind all that.
+func Chain(routes Routes, o Options) http.Handler {
+	if o.Begin == nil {
+		o.Begin = func(string, string) func(int, int64, int64, time.Duration) {
+			return func(int, int64, int64, time.Duration) {}
+		}
+	}
+	var h http.Handler = &chain{routes, o}
 	if o.BehindProxy {
 		h = handlers.ProxyHeaders(h)
 	}
@@ -43,7 +57,7 @@ func Chain(next http.Handler, o Options) http.Handler {
 }
 
 type chain struct {
-	next http.Handler
+	routes Routes
 	Options
 }
 
@@ -52,17 +66,33 @@ func (c *chain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Request-Id", id)
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	r = r.WithContext(context.WithValue(r.Context(), requestID{}, id))
+	route := c.routes.of(r.URL.Path)
+	name, about := c.Describe(r)
+	end := c.Begin(cmp.Or(route.Name, name), r.Method)
 	t := newTally(w, r, c.Idle)
 	defer func() {
 		whole := c.recovered(r, t, recover())
 		t.allowWrite() // for what is still buffered
-		c.record(r, t, time.Since(begin))
+		took := time.Since(begin)
+		end(t.status, t.sent, t.received, took)
+		c.record(r, about, t, took)
 		if !whole {
 			panic(http.ErrAbortHandler) // what was sent so far must not look whole
 		}
 	}()
-	r = r.WithContext(access.WithGrant(r.Context(), c.Identify(r)))
-	c.next.ServeHTTP(t, r)
+	grant := c.Identify(r)
+	ctx := provenance.WithClient(access.WithGrant(r.Context(), grant), clientOf(r, grant))
+	r = r.WithContext(ctx)
+	route.Handler.ServeHTTP(t, r)
+}
+
+// clientOf says who a request comes from, for the journal.
+func clientOf(r *http.Request, g access.Grant) provenance.Client {
+	address := clip(r.RemoteAddr)
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	return provenance.Client{User: g.User, Tool: tool(r.UserAgent()), Address: address}
 }
 
 // recovered deals with what a handler panicked with, if it did, and says
@@ -91,7 +121,7 @@ var errCut = errors.New("there was no good end to send")
 
 // record writes the request's one line. Probes that find all well come often
 // and say nothing: they are for debugging.
-func (c *chain) record(r *http.Request, t *tally, d time.Duration) {
+func (c *chain) record(r *http.Request, about []slog.Attr, t *tally, took time.Duration) {
 	level := slog.LevelInfo
 	if t.status == http.StatusOK && (r.URL.Path == HealthyPath || r.URL.Path == ReadyPath) {
 		level = slog.LevelDebug
@@ -99,12 +129,12 @@ func (c *chain) record(r *http.Request, t *tally, d time.Duration) {
 	if !c.Log.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := append([]slog.Attr{slog.String("method", clip(r.Method))}, c.Describe(r)...)
+	attrs := append([]slog.Attr{slog.String("method", clip(r.Method))}, about...)
 	attrs = append(attrs,
 		slog.Int("status", t.status),
 		slog.Int64("sent", t.sent),
 		slog.Int64("received", t.received),
-		slog.Duration("duration", d),
+		slog.Duration("duration", took),
 		slog.String("user", access.GrantOf(r.Context()).User),
 		slog.String("client", tool(r.UserAgent())),
 		slog.String("address", clip(r.RemoteAddr)))

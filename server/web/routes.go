@@ -7,16 +7,25 @@ import (
 	"time"
 )
 
-// Routes are handlers by path; that of "/" has all paths that no other has. No
-// path is cleaned or redirected, for those of registries are taken as they are.
-type Routes map[string]http.Handler
+// Routes are handlers by path. No path is cleaned or redirected, for those of registries
+// are taken as they are.
+type Routes struct {
+	Paths map[string]Route
+	Rest  http.Handler // has all other paths, whose routes Options.Describe names
+}
 
-func (routes Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h, ok := routes[r.URL.Path]
-	if !ok {
-		h = routes["/"]
+// Route is a path with a name, for those who count requests.
+type Route struct {
+	Name    string
+	Handler http.Handler
+}
+
+// of is the route of a path, without a name if it is one of the rest.
+func (routes Routes) of(path string) Route {
+	if route, ok := routes.Paths[path]; ok {
+		return route
 	}
-	h.ServeHTTP(w, r)
+	return Route{Handler: routes.Rest}
 }
 
 // Where probes ask.

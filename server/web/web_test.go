@@ -54,17 +54,23 @@ func (j *journal) lines(t *testing.T) []map[string]any {
 type options = web.Options
 
 func chain(h http.HandlerFunc, change func(*options)) (http.Handler, *journal) {
+	return chainOf(web.Routes{Rest: h, Paths: map[string]web.Route{"/healthz": {Name: "healthz", Handler: h}}}, change)
+}
+
+func chainOf(routes web.Routes, change func(*options)) (http.Handler, *journal) {
 	j := &journal{}
 	o := options{
 		Log:      slog.New(web.LogHandler(slog.NewJSONHandler(j, nil))),
 		Identify: func(*http.Request) access.Grant { return access.Writer.Grant("ann") },
-		Describe: func(*http.Request) []slog.Attr { return []slog.Attr{slog.String("name", "org/app")} },
-		Idle:     time.Minute,
+		Describe: func(*http.Request) (string, []slog.Attr) {
+			return "there", []slog.Attr{slog.String("name", "org/app")}
+		},
+		Idle: time.Minute,
 	}
 	if change != nil {
 		change(&o)
 	}
-	return web.Chain(h, o), j
+	return web.Chain(routes, o), j
 }
 
 func TestOneLineARequest(t *testing.T) {
@@ -279,15 +285,15 @@ func TestConnectionsRest(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	var fault error
-	routes := web.Routes{
-		web.HealthyPath: http.HandlerFunc(web.Healthy),
-		web.ReadyPath:   web.Ready(slog.New(slog.DiscardHandler), func(context.Context) error { return fault }),
-		"/":             http.NotFoundHandler(),
-	}
+	ready := web.Ready(slog.New(slog.DiscardHandler), func(context.Context) error { return fault })
+	h, _ := chainOf(web.Routes{Rest: http.NotFoundHandler(), Paths: map[string]web.Route{
+		web.HealthyPath: {Name: "healthz", Handler: http.HandlerFunc(web.Healthy)},
+		web.ReadyPath:   {Name: "readyz", Handler: ready},
+	}}, nil)
 	ask := func(path string, want int) {
 		t.Helper()
 		w := httptest.NewRecorder()
-		routes.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != want || strings.Contains(w.Body.String(), "disk") {
 			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, want)
 		}

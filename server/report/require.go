@@ -1,0 +1,77 @@
+package report
+
+import (
+	"fmt"
+
+	"opendev.org/zuul/zuul-registry/server/oci"
+	"opendev.org/zuul/zuul-registry/server/transfer"
+)
+
+// Requirement is an image that is to have been pulled from speculative state, and never
+// from elsewhere. Make it with ParseRequirement.
+type Requirement struct {
+	name      string
+	reference oci.Reference
+}
+
+// ParseRequirement accepts the name of an image as transfer.ParseReference does.
+func ParseRequirement(text string) (Requirement, error) {
+	ref, err := transfer.ParseReference(text)
+	return Requirement{ref.Registry + "/" + ref.Repository, ref.Reference}, err
+}
+
+// String is the image in full.
+func (q Requirement) String() string { return image(q.name, q.reference.String()) }
+
+func (q Requirement) isOf(p Pull) bool {
+	return p.Name == q.name && (p.Reference == q.reference.String() || q.reference.IsDigest() && p.Digest == q.reference.Digest)
+}
+
+// Unmet says why a requirement is not met, each reason a line; nil if it is. Somebody has
+// to have got the image; whoever got it from elsewhere has tested what was released; and
+// whoever has not got it at last may have asked somebody else for it.
+func (r Report) Unmet(q Requirement) []string {
+	type client struct{ tool, address string }
+	settled := map[client]bool{} // the last answer was seen: the last pulls come first
+	asked := false
+	var all []string
+	for _, p := range r.Pulls {
+		if !q.isOf(p) {
+			continue
+		}
+		who := client{p.Tool, p.Address}
+		switch {
+		case p.Origin == oci.Speculative:
+		case p.isServed():
+			all = append(all, fmt.Sprintf("%s: %s got it from %s (%s)", q, p.client(), p.Upstream, p.Origin))
+		case !settled[who]:
+			all = append(all, fmt.Sprintf("%s: %s did not get it (%s): %s", q, p.client(), p.Origin, p.Detail))
+		}
+		asked, settled[who] = true, true
+	}
+	if !asked {
+		all = append(all, fmt.Sprintf("%s: was not pulled at all", q))
+	}
+	return all
+}
+
+// isServed says whether the client got it.
+func (p Pull) isServed() bool {
+	switch p.Origin {
+	case oci.Speculative, oci.Cached, oci.Fetched, oci.Stale:
+		return true
+	}
+	return false
+}
+
+// client names who pulled.
+func (p Pull) client() string {
+	tool, address := plain(p.Tool), plain(p.Address)
+	if tool == "" {
+		tool = "a client without a name"
+	}
+	if address == "" {
+		return tool
+	}
+	return tool + " at " + address
+}
