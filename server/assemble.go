@@ -51,13 +51,16 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver, measured 
 	kept := openLocal(c, store)
 	shadowed := shadow.New(kept, shadow.Options{Upstreams: upstreams, TagTTL: c.UpstreamTagTTL, Log: log})
 	guarded, guardedPushes := access.Guard(shadowed), access.Guard(shadowed.Pushes())
-	record := func(r oci.Registry) oci.Registry {
-		return provenance.Record(r, func(e provenance.Event) {
+	note := func(e provenance.Event) {
+		journal.Note(e)
+		if e.Action == provenance.Pull {
+			measured.Served(string(e.Kind), string(e.Origin))
+		}
+	}
+	noteWrites := func(e provenance.Event) {
+		if e.Action == provenance.Push || e.Action == provenance.Delete {
 			journal.Note(e)
-			if e.Action == provenance.Pull {
-				measured.Served(string(e.Kind), string(e.Origin))
-			}
-		})
+		}
 	}
 
 	sources := report.Sources{
@@ -84,9 +87,10 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver, measured 
 		})
 	}
 	a := assembly{kept: kept, close: func() { shadowed.Close(); journal.Close() }}
-	a.handler = speak(record(guarded), c.PushAddress != "")
+	a.handler = speak(provenance.Record(guarded, note), c.PushAddress != "")
 	if c.PushAddress != "" {
-		a.pushes = speak(record(guardedPushes), false)
+		// No tool pulls there: who reads wants to know whether something was pushed.
+		a.pushes = speak(provenance.Record(guardedPushes, noteWrites), false)
 	}
 	return a, nil
 }

@@ -129,7 +129,7 @@ func (s *Sources) addImages(ctx context.Context, r *Report) error {
 func (s *Sources) addUsage(ctx context.Context, r *Report) error {
 	u, err := s.usage.get(Filter{}, func() (Storage, error) {
 		u, err := s.Store.Usage(ctx)
-		return Storage{s.Driver, u.Bytes, u.Objects, errors.Is(err, context.DeadlineExceeded)}, orPartial(err)
+		return Storage{s.Driver, u.Bytes, u.Objects, err != nil}, orPartial(err)
 	})
 	r.Storage = u
 	return err

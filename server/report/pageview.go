@@ -160,9 +160,11 @@ func layers(journal []provenance.Entry) []count {
 }
 
 // Pulled is how often clients got something.
-func (v view) Pulled() int {
+func (v view) Pulled() int { return pulled(v.Counts) }
+
+func pulled(counts []count) int {
 	n := 0
-	for _, c := range v.Counts {
+	for _, c := range counts {
 		if !isWanting(c.Origin) {
 			n += c.N
 		}

@@ -142,7 +142,7 @@ type Storage struct {
 	Driver  string `json:"driver"` // filesystem or swift
 	Bytes   int64  `json:"bytes"`
 	Objects int64  `json:"objects"`
-	Partial bool   `json:"partial"` // it is more: there was no time to count all
+	Partial bool   `json:"partial"` // it is more: all could not be counted
 }
 
 // Parse reads a Report that was served or saved.

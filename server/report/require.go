@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/transfer"
@@ -27,6 +28,10 @@ func (q Requirement) isOf(p Pull) bool {
 	return p.Name == q.name && (p.Reference == q.reference.String() || q.reference.IsDigest() && p.Digest == q.reference.Digest)
 }
 
+// Copier is what the tool of this project calls itself that copies images from registry to
+// registry, up to its version. It says nothing of what was tested that it had an image.
+const Copier = "zuul-registry-copy/"
+
 // Unmet says why a requirement is not met, each reason a line; nil if it is. Somebody has
 // to have got the image; whoever got it from elsewhere has tested what was released; and
 // whoever has not got it at last may have asked somebody else for it.
@@ -36,7 +41,7 @@ func (r Report) Unmet(q Requirement) []string {
 	asked := false
 	var all []string
 	for _, p := range r.Pulls {
-		if !q.isOf(p) {
+		if !q.isOf(p) || strings.HasPrefix(p.Tool, Copier) {
 			continue
 		}
 		who := client{p.Tool, p.Address}

@@ -7,8 +7,6 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
-
-	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
 // Table writes what was pulled, for a terminal: the last pull at the end, and a summary
@@ -31,7 +29,7 @@ func (r Report) Table(w io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintln(w, r.Summary())
+	_, err := fmt.Fprintln(w, r.summary())
 	return err
 }
 
@@ -60,22 +58,14 @@ func plain(text string) string {
 	}, text)
 }
 
-// Summary is a line that says how often images were pulled, and where they came from.
-func (r Report) Summary() string {
-	counts := map[oci.State]int{}
-	total := 0
-	for _, p := range r.Pulls {
-		counts[p.Origin] += p.times()
-		total += p.times()
+// summary is a line that says how often images were pulled, and where they came from, as
+// the page has it: what a client got at last it has not missed.
+func (r Report) summary() string {
+	g := grouped(r)
+	all := counts(g.got, g.wanting)
+	var words []string
+	for _, c := range all {
+		words = append(words, c.Words())
 	}
-	if total == 0 {
-		return "nothing was pulled"
-	}
-	var all []string
-	for _, state := range pullOrigins {
-		if n := counts[state]; n > 0 {
-			all = append(all, fmt.Sprintf("%d %s", n, state))
-		}
-	}
-	return fmt.Sprintf("%d pulls: %s", total, strings.Join(all, ", "))
+	return strings.TrimSuffix(many(pulled(all), "pull")+": "+strings.Join(words, ", "), ": ")
 }

@@ -214,6 +214,9 @@ func TestUnmet(t *testing.T) {
 		"a miss of another client": {app + ":1", []provenance.Event{
 			of(pull, app, "1", oci.Digest{}, provenance.Miss, podman), of(pull, app, "1", one, oci.Speculative, docker),
 		}, []string{app + ":1: podman/5 at 192.0.2.2 did not get it (miss): it is not there"}},
+		"by what copies images": {app + ":1", []provenance.Event{
+			of(pull, app, "1", one, oci.Speculative, provenance.Client{Tool: "zuul-registry-copy/1.0"}),
+		}, []string{app + ":1: was not pulled at all"}},
 		"by a client that hides": {app + ":1", []provenance.Event{
 			of(pull, app, "1", oci.Digest{}, provenance.Miss, provenance.Client{Tool: "\x1b[2J"}),
 		}, []string{app + ":1: ?[2J did not get it (miss): it is not there"}},
@@ -254,7 +257,7 @@ images cannot be listed
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	out.Reset()
-	if err := (Report{}).Table(&out); err != nil || out.String() != "nothing was pulled\n" {
+	if err := (Report{}).Table(&out); err != nil || out.String() != "0 pulls\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -280,7 +280,7 @@ func TestCopyIsInterrupted(t *testing.T) {
 	up.fails(hangs, getBlob)
 	to := newRepository(t, start(t, nil))
 	c := newCourier(t).writes(to.server)
-	command, stdout, stderr := c.command("http://"+up.address()+"/org/app:1", to.ref("1"))
+	command, stdout, stderr := c.command("copy", "http://"+up.address()+"/org/app:1", to.ref("1"))
 	begin := time.Now()
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

@@ -105,7 +105,7 @@ type trip struct {
 
 func (c *courier) command(args ...string) (*exec.Cmd, *bytes.Buffer, *bytes.Buffer) {
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(binary, append([]string{"copy"}, args...)...)
+	command := exec.Command(binary, args...)
 	command.Dir, command.Stdout, command.Stderr = c.home, &stdout, &stderr
 	for name, value := range c.environ {
 		command.Env = append(command.Env, name+"="+value)
@@ -116,7 +116,7 @@ func (c *courier) command(args ...string) (*exec.Cmd, *bytes.Buffer, *bytes.Buff
 // copies runs the command to its end.
 func (c *courier) copies(args ...string) *trip {
 	c.t.Helper()
-	command, stdout, stderr := c.command(args...)
+	command, stdout, stderr := c.command(append([]string{"copy"}, args...)...)
 	begin := time.Now()
 	if err := command.Start(); err != nil {
 		c.t.Fatal(err)
@@ -168,7 +168,7 @@ func (c *courier) ended(command *exec.Cmd, stdout, stderr *bytes.Buffer, begin t
 func (r *trip) succeeds() *trip {
 	r.t.Helper()
 	if r.code != 0 {
-		r.t.Fatalf("copy ends with %d, want 0:\n%s%s", r.code, r.stdout, r.stderr)
+		r.t.Fatalf("the command ends with %d, want 0:\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	return r
 }
@@ -177,7 +177,7 @@ func (r *trip) succeeds() *trip {
 func (r *trip) fails(code int, words ...string) *trip {
 	r.t.Helper()
 	if r.code != code {
-		r.t.Errorf("copy ends with %d, want %d", r.code, code)
+		r.t.Errorf("the command ends with %d, want %d", r.code, code)
 	}
 	for line := range strings.Lines(r.stderr) {
 		missing := 0
