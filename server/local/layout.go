@@ -10,11 +10,12 @@ import (
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// Every name in the store is made here. The tree is that of Python
+// Every name in the store is made here, but for those of the journal. The tree is that of Python
 // zuul-registry, which may have written the store and may read it again, but for
 // referrers, uploads, segments and upstream, which are ours:
 //
 //	_prune                                              who prunes now and then: LeasePrune
+//	_journal/                                           what was served and stored: package provenance
 //	<area>/
 //	    blobs/<digest>/data                             blobs, and the bodies of manifests
 //	    repos/<repository>/manifests/<tag>              {"<media type>": "<digest>"}
