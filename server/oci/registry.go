@@ -25,7 +25,8 @@ type Registry interface {
 type Blobs interface {
 	// StatBlob describes a blob.
 	StatBlob(ctx context.Context, name Name, digest Digest) (Descriptor, error)
-	// OpenBlob opens a blob for reading. The caller closes its Content.
+	// OpenBlob opens a blob for reading, and says its Origin. The caller closes its
+	// Content.
 	OpenBlob(ctx context.Context, name Name, digest Digest) (Blob, error)
 	// MountBlob makes a blob of from available in name. A zero from stands
 	// for any repository that the blob can be found in. BLOB_UNKNOWN when it
@@ -89,9 +90,9 @@ type Upload interface {
 
 // Manifests are images, indexes and artifacts.
 type Manifests interface {
-	// StatManifest describes a manifest.
+	// StatManifest describes a manifest, and says its Origin.
 	StatManifest(ctx context.Context, name Name, ref Reference) (Descriptor, error)
-	// GetManifest reads a manifest.
+	// GetManifest reads a manifest, and says its Origin.
 	GetManifest(ctx context.Context, name Name, ref Reference) (Manifest, error)
 	// PutManifest stores a manifest under its digest and points the tags at it.
 	// One that names blobs or manifests which are not there, but for

@@ -158,6 +158,9 @@ func (r registry) holds(name oci.Name, d oci.Digest, content string) {
 	defer func() { _ = b.Content.Close() }()
 	all, err := io.ReadAll(b.Content)
 	r.ok(err, "reading the blob")
+	if b.Origin != (oci.Origin{State: oci.Kept}) {
+		r.Errorf("blob %s comes from %+v", d, b.Origin)
+	}
 	if string(all) != content {
 		r.Errorf("blob %s is %.60q, want %.60q", d, all, content)
 	}
@@ -208,7 +211,7 @@ func (r registry) put(name oci.Name, m oci.Manifest, tags ...string) oci.Manifes
 	return m
 }
 
-// gives asserts what a reference leads to.
+// gives asserts what a reference leads to, and that it was pushed.
 func (r registry) gives(name oci.Name, ref oci.Reference, m oci.Manifest) {
 	r.Helper()
 	got, err := r.GetManifest(r.ctx, name, ref)
@@ -218,6 +221,9 @@ func (r registry) gives(name oci.Name, ref oci.Reference, m oci.Manifest) {
 	described, err := r.StatManifest(r.ctx, name, ref)
 	if err != nil || described.Digest != m.Digest || described.MediaType != m.MediaType || described.Size != m.Size {
 		r.Errorf("StatManifest %s: %+v, %v; want %+v", ref, described, err, m.Descriptor)
+	}
+	if pushed := (oci.Origin{State: oci.Speculative}); got.Origin != pushed || described.Origin != pushed {
+		r.Errorf("%s comes from %+v and %+v, want %+v", ref, got.Origin, described.Origin, pushed)
 	}
 }
 
