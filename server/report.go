@@ -51,7 +51,7 @@ func (p *program) report(ctx context.Context, args []string) error {
 	if err := r.Table(p.stdout); err != nil {
 		return err
 	}
-	return p.demand(r, required)
+	return p.demand(r.Of(c.ReportClients), required)
 }
 
 func requirements(images []string) ([]report.Requirement, error) {

@@ -74,6 +74,7 @@ type Config struct {
 	CopyDestinationCAFile   string         `env:"COPY_DESTINATION_CA_FILE" kind:"path" meaning:"as COPY_SOURCE_CA_FILE, for the registries that copy writes"`
 	CopyTimeout             time.Duration  `env:"COPY_TIMEOUT,default=1m" kind:"duration" meaning:"how long a registry may take, in copy, to its first byte, and to send or take each next piece"`
 	ReportRequire           []string       `env:"REPORT_REQUIRE_SPECULATIVE" kind:"images" meaning:"images, with commas between them, that report demands to have been pulled, and from what was pushed here alone; it fails otherwise"`
+	ReportClients           []string       `env:"REPORT_CLIENTS" kind:"hosts" meaning:"addresses, with commas between them, of those whose pulls count for REPORT_REQUIRE_SPECULATIVE; everybody's if not set"`
 	ReportJSON              string         `env:"REPORT_JSON" kind:"path" meaning:"path of a file that report writes all of it to"`
 	ReportPage              string         `env:"REPORT_PAGE" kind:"path" meaning:"path of a file that report writes it to as a page, HTML, that needs no other file"`
 	ReportAuthFile          string         `env:"REPORT_AUTH_FILE" kind:"path" meaning:"as COPY_SOURCE_AUTH_FILE, for the registry that report reads"`

@@ -119,6 +119,7 @@ func TestEveryVariable(t *testing.T) {
 		"ZUUL_REGISTRY_COPY_DESTINATION_CA_FILE=/to.pem",
 		"ZUUL_REGISTRY_COPY_TIMEOUT=5m",
 		"ZUUL_REGISTRY_REPORT_REQUIRE_SPECULATIVE=quay.io/org/app:1,alpine",
+		"ZUUL_REGISTRY_REPORT_CLIENTS=10.0.0.1,fd00::1",
 		"ZUUL_REGISTRY_REPORT_JSON=/report.json",
 		"ZUUL_REGISTRY_REPORT_PAGE=/report.html",
 		"ZUUL_REGISTRY_REPORT_AUTH_FILE=/report-auth.json",
@@ -163,6 +164,7 @@ func TestEveryVariable(t *testing.T) {
 		CopyDestinationCAFile:   "/to.pem",
 		CopyTimeout:             5 * time.Minute,
 		ReportRequire:           []string{"quay.io/org/app:1", "alpine"},
+		ReportClients:           []string{"10.0.0.1", "fd00::1"},
 		ReportJSON:              "/report.json",
 		ReportPage:              "/report.html",
 		ReportAuthFile:          "/report-auth.json",
@@ -242,6 +244,7 @@ ZUUL_REGISTRY_COPY_DESTINATION_AUTH_FILE [] []
 ZUUL_REGISTRY_COPY_DESTINATION_CA_FILE [] []
 ZUUL_REGISTRY_COPY_TIMEOUT [1m] [1m]
 ZUUL_REGISTRY_REPORT_REQUIRE_SPECULATIVE [] []
+ZUUL_REGISTRY_REPORT_CLIENTS [] []
 ZUUL_REGISTRY_REPORT_JSON [] []
 ZUUL_REGISTRY_REPORT_PAGE [] []
 ZUUL_REGISTRY_REPORT_AUTH_FILE [] []

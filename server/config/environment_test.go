@@ -42,7 +42,7 @@ func TestEveryVariableMayBeInAFile(t *testing.T) {
 		PruneInterval: time.Minute, PruneDryRun: true, CheckQuarantine: true,
 		CopySourceAuthFile: "from.json", CopySourceCAFile: "from.pem", CopyTimeout: time.Hour,
 		CopyDestinationAuthFile: "to.json", CopyDestinationCAFile: "to.pem",
-		ReportRequire: []string{"quay.io/org/app"}, ReportJSON: "report.json", ReportPage: "report.html",
+		ReportRequire: []string{"quay.io/org/app"}, ReportClients: []string{"::1"}, ReportJSON: "report.json", ReportPage: "report.html",
 		ReportAuthFile: "report-auth.json", ReportCAFile: "report.pem",
 		MetricsAddress: ":3", LogLevel: slog.LevelError, LogFormat: JSON,
 	}

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -31,6 +33,27 @@ func (q Requirement) isOf(p Pull) bool {
 // Copier is what the tool of this project calls itself that copies images from registry to
 // registry, up to its version. It says nothing of what was tested that it had an image.
 const Copier = "zuul-registry-copy/"
+
+// Of is the report without what others pulled than those at some addresses; all of it if
+// there are none.
+func (r Report) Of(addresses []string) Report {
+	if len(addresses) > 0 {
+		r.Pulls = slices.DeleteFunc(slices.Clone(r.Pulls), func(p Pull) bool {
+			return !slices.ContainsFunc(addresses, func(a string) bool { return sameAddress(a, p.Address) })
+		})
+	}
+	return r
+}
+
+// sameAddress compares addresses that may be written in several ways.
+func sameAddress(a, b string) bool {
+	one, err := netip.ParseAddr(a)
+	other, fault := netip.ParseAddr(b)
+	if err != nil || fault != nil {
+		return a == b
+	}
+	return one.Unmap().WithZone("") == other.Unmap().WithZone("")
+}
 
 // Unmet says why a requirement is not met, each reason a line; nil if it is. Somebody has
 // to have got the image; whoever got it from elsewhere has tested what was released; and

@@ -236,6 +236,33 @@ func TestUnmet(t *testing.T) {
 	}
 }
 
+// Where others pull from the same registry, they may be left out.
+func TestReportOfSomeClients(t *testing.T) {
+	r := told(Filter{},
+		of(provenance.Pull, app, "1", one, oci.Fetched, provenance.Client{Tool: "a", Address: "10.0.0.1"}),
+		of(provenance.Pull, app, "1", one, oci.Fetched, provenance.Client{Tool: "b", Address: "fd00::1"}),
+		of(provenance.Pull, app, "1", one, oci.Fetched, provenance.Client{Tool: "c", Address: "::ffff:10.0.0.2"}),
+		of(provenance.Pull, app, "1", one, oci.Fetched, provenance.Client{Tool: "d"}))
+	for addresses, want := range map[string]string{
+		"": "dcba", "10.0.0.1": "a", "10.0.0.2,node": "c", "fd00:0:0::1,10.0.0.1": "ba", "10.0.0.10": "",
+	} {
+		var all []string
+		if addresses != "" {
+			all = strings.Split(addresses, ",")
+		}
+		got := ""
+		for _, p := range r.Of(all).Pulls {
+			got += p.Tool
+		}
+		if got != want {
+			t.Errorf("of %q there are %s, want %s", all, got, want)
+		}
+	}
+	if len(r.Pulls) != 4 {
+		t.Error("the report has changed")
+	}
+}
+
 func TestTable(t *testing.T) {
 	var out strings.Builder
 	r := told(Filter{},
