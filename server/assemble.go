@@ -51,23 +51,14 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver, measured 
 	kept := openLocal(c, store)
 	shadowed := shadow.New(kept, shadow.Options{Upstreams: upstreams, TagTTL: c.UpstreamTagTTL, Log: log})
 	guarded, guardedPushes := access.Guard(shadowed), access.Guard(shadowed.Pushes())
-	note := func(e provenance.Event) {
-		journal.Note(e)
-		if e.Action == provenance.Pull {
-			measured.Served(string(e.Kind), string(e.Origin))
-		}
-	}
-	noteWrites := func(e provenance.Event) {
-		if e.Action == provenance.Push || e.Action == provenance.Delete {
-			journal.Note(e)
-		}
-	}
+	read := measured.Count(provenance.Record(guarded, journal.Note))
+	written := provenance.Record(guardedPushes, provenance.Writes(journal.Note))
 
 	sources := report.Sources{
 		Journal: journal, Kept: kept, Store: store, Driver: c.Storage, Upstreams: upstreams,
 		Name: c.Namespacing.Name, Version: version, Log: log,
 	}
-	reports := report.Handler{Collect: sources.Collect, MayRead: access.MayList}
+	reports := report.NewHandler(sources.Collect, access.MayList)
 
 	speak := func(r oci.Registry, readOnly bool) http.Handler {
 		faults := api.ErrorWriter{Log: log}
@@ -87,10 +78,9 @@ func assemble(c config.Config, log *slog.Logger, store storage.Driver, measured 
 		})
 	}
 	a := assembly{kept: kept, close: func() { shadowed.Close(); journal.Close() }}
-	a.handler = speak(provenance.Record(guarded, note), c.PushAddress != "")
+	a.handler = speak(read, c.PushAddress != "")
 	if c.PushAddress != "" {
-		// No tool pulls there: who reads wants to know whether something was pushed.
-		a.pushes = speak(provenance.Record(guardedPushes, noteWrites), false)
+		a.pushes = speak(written, false)
 	}
 	return a, nil
 }

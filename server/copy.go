@@ -11,7 +11,6 @@ import (
 
 	"opendev.org/zuul/zuul-registry/server/config"
 	"opendev.org/zuul/zuul-registry/server/peer"
-	"opendev.org/zuul/zuul-registry/server/report"
 	"opendev.org/zuul/zuul-registry/server/transfer"
 )
 
@@ -36,7 +35,7 @@ func (p *program) copy(ctx context.Context, args []string) error {
 	}
 	failed, progress := 0, p.progress("MB copied")
 	transfer.Copy(ctx, jobs, transfer.Options{
-		Source: from, Destination: to, Timeout: c.CopyTimeout, UserAgent: report.Copier + version, Log: log,
+		Source: from, Destination: to, Timeout: c.CopyTimeout, UserAgent: transfer.Agent + version, Log: log,
 		Done: func(job transfer.Job, report transfer.Report, err error) {
 			progress.clear()
 			switch {

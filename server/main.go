@@ -41,7 +41,7 @@ func commands() []command {
 		{"check", "read the whole store and print each fault", alone((*program).check)},
 		{"certificate", "write a self-signed certificate and key, unless they exist", alone((*program).certificate)},
 		{"copy", "copy images from registry to registry: SRC DST [SRC DST]...", (*program).copy},
-		{"report", "print what was pulled, by whom and from where, of the registry running here or of SOURCE", (*program).report},
+		{"report", "print what was pulled, by whom and from where, of the registry running here, or of a URL or a saved FILE: [URL|FILE]", (*program).report},
 		{"config", "print every variable with its meaning, its default and the value in force", alone((*program).config)},
 		{"health", "ask the registry running here whether it is well", alone((*program).health)},
 		{"version", "print the version", alone((*program).version)},

@@ -16,6 +16,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"opendev.org/zuul/zuul-registry/server/config"
+	"opendev.org/zuul/zuul-registry/server/peer"
 	"opendev.org/zuul/zuul-registry/server/report"
 )
 
@@ -71,6 +72,12 @@ func (p *program) demand(r report.Report, required []report.Requirement) error {
 	if len(required) > 0 && (r.Filter.Origin != "" || r.Filter.Namespace != "") {
 		return errors.New("the report is of a part of the pulls, which says nothing about ZUUL_REGISTRY_REPORT_REQUIRE_SPECULATIVE: make it without origin and namespace")
 	}
+	if len(required) > 0 && !r.Reaches() {
+		return fmt.Errorf("the journal begins at %s, and what was before is not known: ask for the pulls since a later time, as by …/report?since=2h", r.Begin.UTC().Format(time.RFC3339))
+	}
+	if len(required) > 0 && len(r.Faults) > 0 {
+		return fmt.Errorf("it is not known what was pulled: %s", strings.Join(r.Faults, "; "))
+	}
 	met := true
 	for _, q := range required {
 		for _, reason := range r.Unmet(q) {
@@ -116,8 +123,12 @@ func (p *program) reportText(ctx context.Context, c config.Config, args []string
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usageError{errors.New("the argument is neither the path of a saved report nor http:// or https:// and a host, without user and password, which belong into a file of credentials")}
 	}
-	if strings.Trim(u.Path, "/") == "" {
+	switch u.Path {
+	case "", "/":
 		u.Path = report.Path
+	case report.Path:
+	default:
+		return nil, usageError{fmt.Errorf("the URL has the path %q: a report is at %s", u.Path, report.Path)}
 	}
 	side, err := p.side("REPORT", c.ReportAuthFile, c.ReportCAFile)
 	if err != nil {
@@ -127,7 +138,8 @@ func (p *program) reportText(ctx context.Context, c config.Config, args []string
 	if err != nil {
 		return nil, err
 	}
-	return fetchReport(ctx, &http.Client{Transport: transport}, u.String(), login)
+	client := &http.Client{Transport: transport, CheckRedirect: peer.CheckRedirect, Timeout: reportPatience}
+	return fetchReport(ctx, client, u.String(), login)
 }
 
 // reportPatience is how long a registry may take to make a report.
@@ -176,5 +188,5 @@ func saidIn(text []byte) string {
 	if json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 {
 		return ""
 	}
-	return ": " + said.Errors[0].Message
+	return ": " + report.Plain(said.Errors[0].Message)
 }

@@ -69,7 +69,8 @@ func (s *server) open(l net.Listener, handler http.Handler, secure *tls.Config) 
 		}),
 		TLSConfig:                    secure.Clone(), // http.Server may change it
 		ReadHeaderTimeout:            time.Minute,
-		DisableGeneralOptionsHandler: true, // which would answer past ours
+		MaxHeaderBytes:               64 << 10, // tokens for many repositories are long
+		DisableGeneralOptionsHandler: true,     // which would answer past ours
 		IdleTimeout:                  2 * time.Minute,
 		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // handshakes of scanners, mostly
 		// Go's HTTP/2 costs about twice the processor time of HTTP/1.1 on

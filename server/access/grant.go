@@ -108,7 +108,7 @@ func (g Grant) allows(resourceType, name, action string) error {
 	return oci.Errorf(oci.Denied, "user %s may not %s %s", g.User, action, name)
 }
 
-// MayList says why the request may not see what all repositories have.
+// MayList is the error for who may not list all repositories; nil for who may.
 func MayList(ctx context.Context) error { return GrantOf(ctx).allows(TypeRegistry, Catalog, Any) }
 
 type contextKey struct{}

@@ -26,7 +26,7 @@ func (r *Registry) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (o
 		return oci.Blob{}, orUnknown(err, oci.BlobUnknown, "blob "+d.String())
 	}
 	described := describeBlob(d, info.Size)
-	described.Origin = oci.Origin{State: oci.Kept}
+	described.Origin = oci.Kept
 	return oci.Blob{Descriptor: described, Content: f}, nil
 }
 

@@ -18,27 +18,27 @@ import (
 
 // Tagged is a tag that there is.
 type Tagged struct {
-	Name  oci.Name // its Area and Repository
-	Tag   oci.Tag
-	State oci.State // Speculative, or Cached if it was fetched
+	Name   oci.Name // its Area and Repository
+	Tag    oci.Tag
+	Origin oci.Origin // Speculative, or Cached if it was fetched
 }
 
 // Tagged yields what was pushed and what was fetched, by name and tag in each area, the
-// former first. Repositories that are not wanted are passed over. An error ends it.
-func (r *Registry) Tagged(ctx context.Context, wanted func(oci.Name) bool) iter.Seq2[Tagged, error] {
+// former first. An error ends it.
+func (r *Registry) Tagged(ctx context.Context) iter.Seq2[Tagged, error] {
 	return func(yield func(Tagged, error) bool) {
 		for area, err := range r.areas(ctx) {
 			if err != nil {
 				yield(Tagged{}, err)
 				return
 			}
-			for _, state := range []oci.State{oci.Speculative, oci.Cached} {
-				for name, err := range r.repositoriesIn(ctx, area, trees[state], "") {
+			for _, origin := range []oci.Origin{oci.Speculative, oci.Cached} {
+				for name, err := range r.repositoriesIn(ctx, area, treeOf(origin), "") {
 					if err != nil {
 						yield(Tagged{}, err)
 						return
 					}
-					if wanted(name) && !r.tagsIn(ctx, name, state, yield) {
+					if !r.tagsIn(ctx, name, origin, yield) {
 						return
 					}
 				}
@@ -47,21 +47,15 @@ func (r *Registry) Tagged(ctx context.Context, wanted func(oci.Name) bool) iter.
 	}
 }
 
-// trees are where records are.
-var trees = map[oci.State]string{
-	oci.Speculative: reposDirectory, oci.Cached: path.Join(upstreamDirectory, reposDirectory),
-}
-
 // tagsIn yields those of a repository, and says whether more are wanted.
-func (r *Registry) tagsIn(ctx context.Context, name oci.Name, state oci.State, yield func(Tagged, error) bool) bool {
-	directory := path.Join(name.Area, trees[state], escape(name.Repository), recordsDirectory)
-	for e, err := range r.driver.List(ctx, directory, "") {
+func (r *Registry) tagsIn(ctx context.Context, name oci.Name, origin oci.Origin, yield func(Tagged, error) bool) bool {
+	for e, err := range r.driver.List(ctx, recordsIn(treeOf(origin), name), "") {
 		if err != nil {
 			yield(Tagged{}, err)
 			return false
 		}
 		tag, err := oci.ParseTag(e.Name)
-		if err == nil && !e.Directory && !yield(Tagged{name, tag, state}, nil) { // or a digest
+		if err == nil && !e.Directory && !yield(Tagged{name, tag, origin}, nil) { // or a digest
 			return false
 		}
 	}
@@ -71,25 +65,25 @@ func (r *Registry) tagsIn(ctx context.Context, name oci.Name, state oci.State, y
 // Item is what a tag names.
 type Item struct {
 	Tagged
-	oci.Descriptor           // of the manifest
-	Modified       time.Time // when the tag was pushed, or the upstream last said so
-	Platforms      []string  // "linux/arm64/v8"; none for what is no image
-	ImageSize      int64     // of the config and the layers, in bytes; 0 for an index
+	MediaType string // of the manifest
+	Digest    oci.Digest
+	Modified  time.Time // when the tag was pushed, or the upstream last said so
+	Platforms []string  // "linux/arm64/v8"; none for what is no image
+	Size      int64     // of the config and the layers, in bytes; 0 for an index
 }
 
 // Item reads what a tag names. MANIFEST_UNKNOWN if it is not there any more, or damaged,
 // which Check is there to find; of the manifest and the config, what cannot be read is left
 // out.
 func (r *Registry) Item(ctx context.Context, t Tagged) (Item, error) {
-	record := path.Join(t.Name.Area, trees[t.State], escape(t.Name.Repository), recordsDirectory, t.Tag.String())
-	found, err := r.target(ctx, t.Name.Area, record)
+	found, err := r.target(ctx, t.Name.Area, path.Join(recordsIn(treeOf(t.Origin), t.Name), t.Tag.String()))
 	if errors.Is(err, errDamaged) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
 		return Item{}, orUnknown(err, oci.ManifestUnknown, "manifest "+t.Tag.String()+" of "+t.Name.String())
 	}
-	i := Item{Tagged: t, Descriptor: oci.Descriptor{MediaType: found.MediaType, Digest: found.Digest}, Modified: found.info.Modified}
+	i := Item{Tagged: t, MediaType: found.MediaType, Digest: found.Digest, Modified: found.info.Modified}
 	i.read(ctx, r)
 	return i, nil
 }
@@ -112,9 +106,9 @@ func (i *Item) read(ctx context.Context, r *Registry) {
 	if m.Config == nil {
 		return
 	}
-	i.ImageSize = m.Config.Size
+	i.Size = m.Config.Size
 	for _, l := range m.Layers {
-		i.ImageSize += l.Size
+		i.Size += l.Size
 	}
 	var p v1.Platform
 	if config, err := oci.ParseDigest(m.Config.Digest.String()); err == nil && r.readJSON(ctx, i.Name.Area, config, &p) {

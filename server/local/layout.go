@@ -47,8 +47,19 @@ func blobName(area string, d oci.Digest) string {
 }
 
 // recordsOf is the directory of a repository's tags and digests.
-func recordsOf(n oci.Name) string {
-	return path.Join(n.Area, reposDirectory, escape(n.Repository), recordsDirectory)
+func recordsOf(n oci.Name) string { return recordsIn(treeOf(oci.Speculative), n) }
+
+// recordsIn is that of a tree of an area.
+func recordsIn(tree string, n oci.Name) string {
+	return path.Join(n.Area, tree, escape(n.Repository), recordsDirectory)
+}
+
+// treeOf is where the records are of what was pushed, or fetched.
+func treeOf(o oci.Origin) string {
+	if o == oci.Speculative {
+		return reposDirectory
+	}
+	return path.Join(upstreamDirectory, reposDirectory)
 }
 
 func tagName(n oci.Name, t oci.Tag) string { return path.Join(recordsOf(n), t.String()) }
@@ -64,7 +75,7 @@ func recordName(n oci.Name, ref oci.Reference) string {
 
 // fetchedName is the record of what was fetched.
 func fetchedName(n oci.Name, ref oci.Reference) string {
-	return path.Join(n.Area, upstreamDirectory, reposDirectory, escape(n.Repository), recordsDirectory, ref.String())
+	return path.Join(recordsIn(treeOf(oci.Cached), n), ref.String())
 }
 
 func sourceName(area string, d oci.Digest) string {

@@ -15,9 +15,6 @@ import (
 	"opendev.org/zuul/zuul-registry/server/storage"
 )
 
-// pushed is where manifests come from.
-var pushed = oci.Origin{State: oci.Speculative}
-
 // StatManifest describes a manifest.
 func (r *Registry) StatManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Descriptor, error) {
 	t, err := r.find(ctx, name, ref)
@@ -28,7 +25,7 @@ func (r *Registry) StatManifest(ctx context.Context, name oci.Name, ref oci.Refe
 	if err != nil {
 		return oci.Descriptor{}, fmt.Errorf("body of %s@%s: %w", name, t.Digest, err)
 	}
-	return oci.Descriptor{MediaType: t.MediaType, Digest: t.Digest, Size: info.Size, Origin: pushed}, nil
+	return oci.Descriptor{MediaType: t.MediaType, Digest: t.Digest, Size: info.Size, Origin: oci.Speculative}, nil
 }
 
 // GetManifest reads a manifest. A record whose body is lost is a fault, not a
@@ -39,7 +36,7 @@ func (r *Registry) GetManifest(ctx context.Context, name oci.Name, ref oci.Refer
 		return oci.Manifest{}, err
 	}
 	m, err := r.body(ctx, name, t)
-	m.Origin = pushed
+	m.Origin = oci.Speculative
 	return m, err
 }
 

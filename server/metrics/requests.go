@@ -30,7 +30,7 @@ func newRequests(m *Metrics) requests {
 		sent:     m.counter("http_sent_bytes_total", "Bytes of the bodies of answers, by route.", "route"),
 		received: m.counter("http_received_bytes_total", "Bytes of the bodies of requests, by route.", "route"),
 		running:  m.gauge("http_requests_in_flight", "Requests that are being answered, by route.", "route"),
-		uploads:  m.gauge("uploads_in_progress", "Requests that are sending content of blobs.").WithLabelValues(),
+		uploads:  m.gauge("uploads_in_progress", "Requests of pushes of blobs that are being answered.").WithLabelValues(),
 	}
 }
 

@@ -50,6 +50,7 @@ func (m Mode) Name(path, ns string) (oci.Name, error) {
 		return oci.Name{}, err
 	}
 	meant := m.meant(path, ns)
+	name.Meant = meant
 	switch {
 	case meant.IsZero():
 		return oci.Name{}, oci.Errorf(oci.NameUnknown,

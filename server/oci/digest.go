@@ -79,6 +79,9 @@ func (d Digest) Algorithm() Algorithm {
 	return Algorithm(name)
 }
 
+// Clone is the same without the text that it is a part of, as a request's is.
+func (d Digest) Clone() Digest { return Digest{strings.Clone(d.text)} }
+
 // IsZero says whether d addresses nothing.
 func (d Digest) IsZero() bool { return d.text == "" }
 

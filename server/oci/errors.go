@@ -30,7 +30,7 @@ const (
 	Unauthorized        Code = "UNAUTHORIZED"          // credentials are needed
 	Denied              Code = "DENIED"                // the credentials do not suffice
 	Unsupported         Code = "UNSUPPORTED"           // operation not offered, or not now
-	ParameterInvalid    Code = "PARAMETER_INVALID"     // of what is not the specification's
+	ParameterInvalid    Code = "PARAMETER_INVALID"     // a bad query parameter of /report, which is ours and not the specification's
 	PaginationInvalid   Code = "PAGINATION_NUMBER_INVALID"
 	Unavailable         Code = "UNAVAILABLE" // somebody else's registry does not answer, or not well; from Docker's API
 )

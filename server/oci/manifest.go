@@ -44,8 +44,8 @@ var schema1 = []string{
 }
 
 // Descriptor describes content: its type, digest and size in bytes. ArtifactType and
-// Annotations are set only in listings of referrers, and Origin in answers to who asks
-// for content.
+// Annotations are set only in listings of referrers, and the last two fields in answers
+// to who asks for content.
 type Descriptor struct {
 	MediaType    string            `json:"mediaType"`
 	Digest       Digest            `json:"digest"`
@@ -53,6 +53,7 @@ type Descriptor struct {
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	Origin       Origin            `json:"-"`
+	Upstream     string            `json:"-"` // the namespace ("docker.io") that it was fetched from; empty for what is only known to be here
 }
 
 // IsNonDistributable says whether d describes a layer that a registry need not

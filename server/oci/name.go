@@ -15,6 +15,9 @@ type Name struct {
 	Repository string
 	// Shadows is whose place the repository takes; zero for nobody's.
 	Shadows PublicName
+	// Meant is the repository that the client means, by the rules of a mirror's clients,
+	// whether it is in this registry's place or not; zero if that is not known.
+	Meant PublicName
 	// Asked is the name as the request's path has it, which is what tokens name.
 	Asked string
 }
@@ -58,6 +61,14 @@ func (n Name) String() string {
 		return n.Repository
 	}
 	return n.Area + "/" + n.Repository
+}
+
+// Public is what the client means by the name, and String where that is not known.
+func (n Name) Public() string {
+	if n.Meant.IsZero() {
+		return n.String()
+	}
+	return n.Meant.String()
 }
 
 // IsZero says whether p names nothing.

@@ -4,7 +4,6 @@ package provenance
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
@@ -17,8 +16,8 @@ type Event struct {
 	Name      string     `json:"name"`                // as the rest of the world names it: "docker.io/library/alpine"
 	Reference string     `json:"reference,omitempty"` // tag or digest, as it was asked for; of a blob its digest
 	Digest    oci.Digest `json:"digest,omitzero"`     // what that is; absent if it was not found
-	Size      int64      `json:"size,omitempty"`      // of all of it, in bytes
-	Origin    oci.State  `json:"origin"`              // where it came from, or an outcome
+	Size      int64      `json:"size,omitempty"`      // of the manifest or blob, in bytes
+	Origin    oci.Origin `json:"origin,omitempty"`    // absent where something was stored or deleted
 	Upstream  string     `json:"upstream,omitempty"`  // the namespace that it came from: "docker.io"
 	Detail    string     `json:"detail,omitempty"`    // what the client was told, if it did not get it
 	Client
@@ -50,29 +49,6 @@ const (
 	Manifest Kind = "manifest"
 	Blob     Kind = "blob"
 )
-
-// The outcomes that take the place of an origin.
-const (
-	Miss    oci.State = "miss"    // it is nowhere: the client may ask somebody else
-	Refused oci.State = "refused" // the client may not have it, or do it
-	Failed  oci.State = "failed"  // neither the registry nor the upstream can tell, or what was pushed is not right
-)
-
-// Outcomes are all that Event.Origin may be.
-var Outcomes = []oci.State{oci.Speculative, oci.Cached, oci.Fetched, oci.Stale, oci.Kept, Miss, Refused, Failed}
-
-// outcome is what an error says of where something came from.
-func outcome(origin oci.Origin, err error) oci.Origin {
-	switch {
-	case err == nil:
-		return origin
-	case errors.Is(err, oci.ManifestUnknown), errors.Is(err, oci.BlobUnknown), errors.Is(err, oci.NameUnknown):
-		return oci.Origin{State: Miss}
-	case errors.Is(err, oci.Unauthorized), errors.Is(err, oci.Denied):
-		return oci.Origin{State: Refused}
-	}
-	return oci.Origin{State: Failed}
-}
 
 // detail is what a client is told of an error.
 func detail(err error) string {

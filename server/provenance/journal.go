@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,23 +23,29 @@ type Journal struct {
 
 	mu      sync.Mutex
 	current *file
-	full    []*file // those that the store has not taken yet
-	lost    int     // entries that it has not taken for too long
+	full    []*file  // those that the store has not taken yet
+	stored  []string // the latest that it has: a list of Swift's may not have them yet
+	lost    int      // entries that it has not taken for too long
 
-	wake, stop, stopped chan struct{}
+	wake    chan struct{}
+	cancel  func()        // ends run
+	stopped chan struct{} // closed when it has ended
 }
 
 const (
 	// directory of the journal in the store. No area is called so.
 	directory = "_journal"
 	// mostEntries of a file, some 400 bytes each.
-	mostEntries = 1000
+	mostEntries = 250
 	// mostFiles that stay in the store, of all processes together.
-	mostFiles = 32
+	mostFiles = 100
 	// mostFull is how many files wait for a store that takes none.
-	mostFull = 8
+	mostFull = 32
+	// mostWanting is how many things that one address did not get are told apart in a file:
+	// strangers must not drive out the rest by asking for what there is not.
+	mostWanting = 50
 	// alike is how long events that are alike are counted, and not written anew.
-	alike = 10 * time.Minute
+	alike = time.Minute
 	// pause between two looks whether there is something to write. What a process has
 	// noted in that time is lost if it is killed.
 	pause = 2 * time.Second
@@ -49,27 +56,30 @@ const (
 type file struct {
 	name    string // in the store
 	entries []Entry
-	index   map[Event]int // of the last entry of each event
-	written int           // entries and counts that the store has, as changes counts
+	index   map[Event]int  // of the last entry of each event
+	wanting map[string]int // by address
+	written int            // entries and counts that the store has, as changes counts
 	changes int
 }
 
 // newFile makes one whose name comes after those that were begun before.
 func newFile(now time.Time) *file {
 	return &file{
-		name:  path.Join(directory, now.UTC().Format("20060102T150405.000000000Z")+"-"+rand.Text()[:8]),
-		index: map[Event]int{},
+		name:    path.Join(directory, now.UTC().Format("20060102T150405.000000000Z")+"-"+rand.Text()[:8]),
+		index:   map[Event]int{},
+		wanting: map[string]int{},
 	}
 }
 
 // Open makes a journal that is kept in a store. The caller calls Close before the store is
 // closed.
 func Open(store storage.Driver, log *slog.Logger) *Journal {
+	ctx, cancel := context.WithCancel(context.Background())
 	j := &Journal{
 		store: store, log: log, current: newFile(time.Now()),
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
+		wake: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{}),
 	}
-	go j.run()
+	go j.run(ctx)
 	return j
 }
 
@@ -78,23 +88,56 @@ func (j *Journal) Note(e Event) {
 	now := time.Now()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	f := j.current
-	f.changes++
-	if i, ok := f.index[e]; ok && now.Sub(f.entries[i].Time) < alike {
-		f.entries[i].Last = now
-		f.entries[i].Count++
-		return
-	}
-	f.index[e] = len(f.entries)
-	f.entries = append(f.entries, Entry{Time: now, Last: now, Count: 1, Event: e})
-	if len(f.entries) >= mostEntries {
-		j.turn(now)
+	if j.current.add(e, now); len(j.current.entries) >= mostEntries {
+		j.rotate(now)
 	}
 }
 
-// turn begins a new file.
-func (j *Journal) turn(now time.Time) {
-	j.current.index = nil
+// add adds an event.
+func (f *file) add(e Event, now time.Time) {
+	f.changes++
+	if f.count(e, now) {
+		return
+	}
+	if e.Origin.Wanting() {
+		if f.wanting[e.Address]++; f.wanting[e.Address] > mostWanting {
+			e = Event{Action: e.Action, Kind: e.Kind, Name: others, Origin: e.Origin, Client: Client{Address: e.Address}}
+			if f.count(e, now) {
+				return
+			}
+		}
+	}
+	e = e.clone()
+	f.index[e] = len(f.entries)
+	f.entries = append(f.entries, Entry{Time: now, Last: now, Count: 1, Event: e})
+}
+
+// others is the name of all that one address did not get beyond mostWanting.
+const others = "(others)"
+
+// count counts an event if there just was one that is alike.
+func (f *file) count(e Event, now time.Time) bool {
+	i, ok := f.index[e]
+	if !ok || now.Sub(f.entries[i].Time) >= alike {
+		return false
+	}
+	f.entries[i].Last = now
+	f.entries[i].Count++
+	return true
+}
+
+// clone has nothing in common with the request: a part of a text keeps all of it.
+func (e Event) clone() Event {
+	for _, text := range []*string{&e.Name, &e.Reference, &e.Upstream, &e.Detail, &e.User, &e.Tool, &e.Address} {
+		*text = strings.Clone(*text)
+	}
+	e.Digest = e.Digest.Clone()
+	return e
+}
+
+// rotate begins a new file. The caller has the lock.
+func (j *Journal) rotate(now time.Time) {
+	j.current.index, j.current.wanting = nil, nil
 	j.full = append(j.full, j.current)
 	j.current = newFile(now)
 	if len(j.full) > mostFull {
@@ -107,8 +150,8 @@ func (j *Journal) turn(now time.Time) {
 	}
 }
 
-// run writes what was noted until Close.
-func (j *Journal) run() {
+// run writes what was noted until ctx is done.
+func (j *Journal) run(ctx context.Context) {
 	defer close(j.stopped)
 	ticks := time.NewTicker(pause)
 	defer ticks.Stop()
@@ -116,42 +159,56 @@ func (j *Journal) run() {
 		select {
 		case <-ticks.C:
 		case <-j.wake:
-		case <-j.stop:
+		case <-ctx.Done():
 			return
 		}
-		j.write(context.Background())
+		j.write(ctx)
 	}
 }
 
 // lastWrite is how long Close waits for the store.
 const lastWrite = 500 * time.Millisecond
 
-// Close writes what is left. Nothing may be noted any more.
+// Close writes what is left. Nothing may be noted any more. A store that hangs, whatever
+// is asked of it, is left hanging.
 func (j *Journal) Close() {
-	close(j.stop)
+	j.cancel()
 	ctx, cancel := context.WithTimeout(context.Background(), lastWrite)
 	defer cancel()
-	select {
-	case <-j.stopped:
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		<-j.stopped
 		j.write(ctx)
+	}()
+	select {
+	case <-written:
 	case <-ctx.Done():
 		j.log.Warn("the last of the journal is lost: the store does not take it")
 	}
 }
 
-// Entries are those of the store and of this process, by the time of the last event.
-func (j *Journal) Entries(ctx context.Context) ([]Entry, error) {
+// Past is what a journal has.
+type Past struct {
+	Entries []Entry // by the time of the last event
+	// Cut: there may have been more, before the first entry, which was removed.
+	Cut bool
+	// Lost is how many entries this process could not keep.
+	Lost int
+}
+
+// Past is what the store has and this process knows. With an error it is the part that
+// could be had.
+func (j *Journal) Past(ctx context.Context) (Past, error) {
 	mine := j.pending()
-	kept, err := j.read(ctx, mine)
-	if err != nil {
-		return nil, err
-	}
-	var all []Entry
+	kept, cut, err := j.read(ctx, mine)
+	p := Past{Cut: cut}
 	for _, f := range slices.Concat(kept, mine) {
-		all = append(all, f.entries...)
+		p.Entries = append(p.Entries, f.entries...)
 	}
-	slices.SortStableFunc(all, func(a, b Entry) int { return a.Last.Compare(b.Last) })
-	return all, nil
+	slices.SortStableFunc(p.Entries, func(a, b Entry) int { return a.Last.Compare(b.Last) })
+	p.Lost = j.losses()
+	return p, err
 }
 
 // pending are copies of the files that the store may not have as they are.

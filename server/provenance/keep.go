@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,8 +33,11 @@ func (j *Journal) write(ctx context.Context) {
 		if err == nil {
 			err = j.store.Put(ctx, f.name, bytes.NewReader(text), storage.Volatile)
 		}
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
-			j.log.WarnContext(ctx, "the journal cannot be written now", "object", f.name, "error", err)
+			j.log.WarnContext(ctx, "the journal cannot be written now", "object", f.name, "lost", j.losses(), "error", err)
 			break
 		}
 		begun = begun || f.written == 0
@@ -43,6 +48,13 @@ func (j *Journal) write(ctx context.Context) {
 			j.log.WarnContext(ctx, "old parts of the journal stay", "error", err)
 		}
 	}
+}
+
+// losses are the entries that could not be kept.
+func (j *Journal) losses() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lost
 }
 
 // changed says whether there is something to write.
@@ -56,17 +68,17 @@ func (j *Journal) changed() bool {
 func (j *Journal) wrote(copied *file) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.lost > 0 {
-		j.log.Warn("a part of the journal is lost: the store did not take it", "entries", j.lost)
-		j.lost = 0
-	}
 	if j.current.name == copied.name {
 		j.current.written = copied.changes
 	}
 	j.full = slices.DeleteFunc(j.full, func(f *file) bool { return f.name == copied.name && f.changes == copied.changes })
+	if !slices.Contains(j.stored, copied.name) {
+		j.stored = append(j.stored, copied.name)
+		j.stored = j.stored[max(0, len(j.stored)-mostFull):]
+	}
 }
 
-// names are the files in the store, the oldest first.
+// names are the files in the store.
 func (j *Journal) names(ctx context.Context) ([]string, error) {
 	var all []string
 	for e, err := range j.store.List(ctx, directory, "") {
@@ -80,32 +92,51 @@ func (j *Journal) names(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
-// trim removes the oldest files. Those that others write still are written again.
+// trim removes what was written longest ago, by the store's clock. Those that others write
+// still are written again.
 func (j *Journal) trim(ctx context.Context) error {
 	all, err := j.names(ctx)
-	for len(all) > mostFiles && err == nil {
-		err = j.store.Delete(ctx, all[0])
-		all = all[1:]
+	if err != nil || len(all) <= mostFiles {
+		return err
 	}
-	return err
+	written := map[string]time.Time{}
+	for _, name := range all {
+		info, err := j.store.Stat(ctx, name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		written[name] = info.Modified
+	}
+	slices.SortStableFunc(all, func(a, b string) int { return written[a].Compare(written[b]) })
+	for _, name := range all[:len(all)-mostFiles] {
+		if err := j.store.Delete(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readAtOnce is how many files are read at the same time: a store that is far away takes
 // its time for each.
-const readAtOnce = 8
+const readAtOnce = 16
 
-// read is what the store has beside some files.
-func (j *Journal) read(ctx context.Context, but []*file) ([]*file, error) {
+// read is what the store has beside some files, and whether there may have been more. With
+// an error it is what could be read.
+func (j *Journal) read(ctx context.Context, except []*file) (all []*file, cut bool, err error) {
 	names, err := j.names(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	cut = len(names) >= mostFiles
+	j.mu.Lock()
+	names = append(names, j.stored...)
+	j.mu.Unlock()
+	slices.Sort(names)
 	var mu sync.Mutex
-	var all []*file
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(readAtOnce)
-	for _, name := range names[max(0, len(names)-mostFiles):] {
-		if slices.ContainsFunc(but, func(f *file) bool { return f.name == name }) {
+	for _, name := range slices.Compact(names) {
+		if slices.ContainsFunc(except, func(f *file) bool { return f.name == name }) {
 			continue
 		}
 		group.Go(func() error {
@@ -116,13 +147,14 @@ func (j *Journal) read(ctx context.Context, but []*file) ([]*file, error) {
 			return err
 		})
 	}
-	return all, group.Wait()
+	err = group.Wait()
+	return all, cut, err
 }
 
 // maxFile is more than mostEntries of the longest names take.
-const maxFile = 4 << 20
+const maxFile = 1 << 20
 
-// readFile reads what one has that can be read: it need not be of this version.
+// readFile reads what one has. It need not be of this version: what is more is passed over.
 func (j *Journal) readFile(ctx context.Context, name string) (*file, error) {
 	f := &file{name: name}
 	content, _, err := j.store.Open(ctx, name)
@@ -135,9 +167,9 @@ func (j *Journal) readFile(ctx context.Context, name string) (*file, error) {
 	text, err := io.ReadAll(io.LimitReader(content, maxFile))
 	for line := range bytes.Lines(text) {
 		var e Entry
-		if json.Unmarshal(line, &e) != nil {
-			j.log.WarnContext(ctx, "a part of the journal cannot be read", "object", name)
-			break
+		if fault := json.Unmarshal(line, &e); fault != nil || e.Count < 1 {
+			err = errors.Join(err, fmt.Errorf("%s has a line that is no entry: %.100q", name, line))
+			continue
 		}
 		f.entries = append(f.entries, e)
 	}

@@ -2,83 +2,98 @@ package provenance
 
 import (
 	"context"
+	"sync"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 )
 
-// recorder tells of what goes through it. Requests whose client has left before there was
-// an answer are nothing to tell of.
+// recorder tells of what goes through it.
 type recorder struct {
 	oci.Registry
 	note func(Event)
 }
 
-// Record has note told of all that is read, stored and deleted. Of blobs, that somebody
-// asks whether they are there, or mounts them, says nothing about images.
+// Record has note told of all that is read, stored and deleted, but for requests whose
+// client has left before there was an answer. Of blobs, that somebody asks whether they are
+// there, or mounts them, says nothing about images.
 func Record(r oci.Registry, note func(Event)) oci.Registry { return recorder{r, note} }
 
-// tell tells of a call, from its arguments and results.
-func (r recorder) tell(ctx context.Context, a Action, k Kind, name oci.Name, reference string, d oci.Descriptor, err error) {
+// Writes passes on what is stored and deleted. It is for where no tool pulls: who reads
+// there wants to know whether something was pushed.
+func Writes(note func(Event)) func(Event) {
+	return func(e Event) {
+		if e.Action == Push || e.Action == Delete {
+			note(e)
+		}
+	}
+}
+
+// tell completes an event with what came of it.
+func (r recorder) tell(ctx context.Context, e Event, name oci.Name, d oci.Descriptor, err error) {
 	if ctx.Err() != nil && err != nil {
 		return
 	}
-	origin := outcome(d.Origin, err)
-	r.note(Event{
-		Action: a, Kind: k, Name: canonical(name), Reference: reference, Digest: d.Digest, Size: d.Size,
-		Origin: origin.State, Upstream: origin.Upstream, Detail: detail(err), Client: clientOf(ctx),
-	})
-}
-
-// canonical is what the rest of the world calls a repository, if that knows it.
-func canonical(name oci.Name) string {
-	if name.Shadows.IsZero() {
-		return name.String()
+	e.Name, e.Client = name.Public(), clientOf(ctx)
+	e.Digest, e.Size, e.Upstream = d.Digest, d.Size, d.Upstream
+	if e.Digest.IsZero() {
+		e.Digest, _ = oci.ParseDigest(e.Reference) // what was asked for
 	}
-	return name.Shadows.String()
+	e.Origin, e.Detail = oci.OriginOf(d.Origin, err), detail(err)
+	r.note(e)
 }
 
 func (r recorder) StatManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Descriptor, error) {
 	d, err := r.Registry.StatManifest(ctx, name, ref)
-	r.tell(ctx, Resolve, Manifest, name, ref.String(), d, err)
+	r.tell(ctx, Event{Action: Resolve, Kind: Manifest, Reference: ref.String()}, name, d, err)
 	return d, err
 }
 
 func (r recorder) GetManifest(ctx context.Context, name oci.Name, ref oci.Reference) (oci.Manifest, error) {
 	m, err := r.Registry.GetManifest(ctx, name, ref)
-	r.tell(ctx, Pull, Manifest, name, ref.String(), m.Descriptor, err)
+	r.tell(ctx, Event{Action: Pull, Kind: Manifest, Reference: ref.String()}, name, m.Descriptor, err)
 	return m, err
 }
 
-// OpenBlob tells of the whole blob also where the client takes a part of it.
+// OpenBlob tells of the whole blob also where the client takes a part of it. One that is
+// still arriving it tells of when somebody wants to know how that ends.
 func (r recorder) OpenBlob(ctx context.Context, name oci.Name, d oci.Digest) (oci.Blob, error) {
 	b, err := r.Registry.OpenBlob(ctx, name, d)
-	r.tell(ctx, Pull, Blob, name, d.String(), b.Descriptor, err)
-	return b, err
+	e := Event{Action: Pull, Kind: Blob, Reference: d.String()}
+	if err != nil || b.Verify == nil {
+		r.tell(ctx, e, name, b.Descriptor, err)
+		return b, err
+	}
+	var told sync.Once // whether it is right is known at its end
+	verify := b.Verify
+	b.Verify = func(ctx context.Context) error {
+		err := verify(ctx)
+		told.Do(func() { r.tell(ctx, e, name, b.Descriptor, err) })
+		return err
+	}
+	return b, nil
 }
 
 func (r recorder) PutManifest(ctx context.Context, name oci.Name, m oci.Manifest, tags ...oci.Tag) error {
 	err := r.Registry.PutManifest(ctx, name, m, tags...)
-	d := m.Descriptor
-	d.Origin = oci.Origin{State: oci.Speculative}
+	stored := oci.Descriptor{Digest: m.Digest, Size: m.Size}
 	for _, t := range tags {
-		r.tell(ctx, Push, Manifest, name, t.String(), d, err)
+		r.tell(ctx, Event{Action: Push, Kind: Manifest, Reference: t.String()}, name, stored, err)
 	}
 	if len(tags) == 0 {
-		r.tell(ctx, Push, Manifest, name, m.Digest.String(), d, err)
+		r.tell(ctx, Event{Action: Push, Kind: Manifest, Reference: m.Digest.String()}, name, stored, err)
 	}
 	return err
 }
 
 func (r recorder) DeleteManifest(ctx context.Context, name oci.Name, ref oci.Reference) error {
 	err := r.Registry.DeleteManifest(ctx, name, ref)
-	gone := oci.Descriptor{Digest: ref.Digest, Origin: oci.Origin{State: oci.Speculative}}
-	r.tell(ctx, Delete, Manifest, name, ref.String(), gone, err)
+	r.tell(ctx, Event{Action: Delete, Kind: Manifest, Reference: ref.String()}, name, oci.Descriptor{Digest: ref.Digest}, err)
 	return err
 }
 
 func (r recorder) DeleteBlob(ctx context.Context, name oci.Name, d oci.Digest) error {
 	err := r.Registry.DeleteBlob(ctx, name, d)
-	r.tell(ctx, Delete, Blob, name, d.String(), oci.Descriptor{Digest: d, Origin: oci.Origin{State: oci.Kept}}, err)
+	r.tell(ctx, Event{Action: Delete, Kind: Blob, Reference: d.String()}, name, oci.Descriptor{Digest: d}, err)
 	return err
 }
 
@@ -94,7 +109,7 @@ func (r recorder) ResumeUpload(ctx context.Context, name oci.Name, id string) (o
 
 func (r recorder) upload(ctx context.Context, name oci.Name, u oci.Upload, err error) (oci.Upload, error) {
 	if err != nil {
-		r.tell(ctx, Push, Blob, name, "", oci.Descriptor{}, err)
+		r.tell(ctx, Event{Action: Push, Kind: Blob}, name, oci.Descriptor{}, err)
 		return nil, err
 	}
 	return upload{u, r, name}, nil
@@ -109,8 +124,6 @@ type upload struct {
 
 func (u upload) Commit(ctx context.Context, digest oci.Digest) (oci.Descriptor, error) {
 	d, err := u.Upload.Commit(ctx, digest)
-	told := d
-	told.Origin = oci.Origin{State: oci.Kept}
-	u.recorder.tell(ctx, Push, Blob, u.name, digest.String(), told, err)
+	u.recorder.tell(ctx, Event{Action: Push, Kind: Blob, Reference: digest.String()}, u.name, d, err)
 	return d, err
 }

@@ -108,19 +108,17 @@ func tag(text string) oci.Tag {
 func TestWhatIsNoted(t *testing.T) {
 	w := newWorld(t, newLocal())
 	name := w.name("alpine")
-	event := func(a provenance.Action, k provenance.Kind, reference string, d oci.Digest, size int64, s oci.State) provenance.Event {
+	event := func(a provenance.Action, k provenance.Kind, reference string, d oci.Digest, size int64, s oci.Origin) provenance.Event {
 		return provenance.Event{Action: a, Kind: k, Name: "docker.io/library/alpine", Reference: reference, Digest: d, Size: size, Origin: s, Client: somebody}
 	}
 	config := oci.SHA256.Sum([]byte("{}"))
-	blob := func(a provenance.Action) provenance.Event {
-		return event(a, provenance.Blob, config.String(), config, 2, oci.Kept)
-	}
+	pushed := event(provenance.Push, provenance.Blob, config.String(), config, 2, "")
 	m := w.put(name, tag("1"), tag("2"))
-	w.noted(blob(provenance.Push),
-		event(provenance.Push, provenance.Manifest, "1", m.Digest, m.Size, oci.Speculative),
-		event(provenance.Push, provenance.Manifest, "2", m.Digest, m.Size, oci.Speculative))
+	w.noted(pushed,
+		event(provenance.Push, provenance.Manifest, "1", m.Digest, m.Size, ""),
+		event(provenance.Push, provenance.Manifest, "2", m.Digest, m.Size, ""))
 	_ = w.put(name)
-	w.noted(blob(provenance.Push), event(provenance.Push, provenance.Manifest, m.Digest.String(), m.Digest, m.Size, oci.Speculative))
+	w.noted(pushed, event(provenance.Push, provenance.Manifest, m.Digest.String(), m.Digest, m.Size, ""))
 
 	_, _ = w.StatManifest(w.ctx, name, oci.Reference{Tag: tag("1")})
 	w.noted(event(provenance.Resolve, provenance.Manifest, "1", m.Digest, m.Size, oci.Speculative))
@@ -130,7 +128,7 @@ func TestWhatIsNoted(t *testing.T) {
 	if err != nil || b.Content.Close() != nil {
 		t.Error(err)
 	}
-	w.noted(blob(provenance.Pull))
+	w.noted(event(provenance.Pull, provenance.Blob, config.String(), config, 2, oci.Kept))
 
 	// Whoever pushes asks for blobs.
 	_, _ = w.StatBlob(w.ctx, name, config)
@@ -138,11 +136,11 @@ func TestWhatIsNoted(t *testing.T) {
 	w.noted()
 
 	_ = w.DeleteManifest(w.ctx, name, oci.Reference{Tag: tag("1")})
-	w.noted(event(provenance.Delete, provenance.Manifest, "1", oci.Digest{}, 0, oci.Speculative))
+	w.noted(event(provenance.Delete, provenance.Manifest, "1", oci.Digest{}, 0, ""))
 	_ = w.DeleteManifest(w.ctx, name, oci.Reference{Digest: m.Digest})
-	w.noted(event(provenance.Delete, provenance.Manifest, m.Digest.String(), m.Digest, 0, oci.Speculative))
+	w.noted(event(provenance.Delete, provenance.Manifest, m.Digest.String(), m.Digest, 0, ""))
 	_ = w.DeleteBlob(w.ctx, name, config)
-	w.noted(event(provenance.Delete, provenance.Blob, config.String(), config, 0, oci.Kept))
+	w.noted(event(provenance.Delete, provenance.Blob, config.String(), config, 0, ""))
 }
 
 // An upload that another process began is noted where it ends.
@@ -167,7 +165,7 @@ func TestResumedUploadIsNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.noted(provenance.Event{Action: provenance.Push, Kind: provenance.Blob, Name: "docker.io/org/app", Reference: d.String(),
-		Digest: d, Size: 7, Origin: oci.Kept, Client: somebody})
+		Digest: d, Size: 7, Client: somebody})
 }
 
 // broken answers everything with one error.
@@ -207,17 +205,17 @@ func TestWhatWasNotGot(t *testing.T) {
 	const fault = "the registry has a fault, which is in its log"
 	for _, tt := range []struct {
 		err    error
-		origin oci.State
+		origin oci.Origin
 		detail string
 	}{
-		{oci.Errorf(oci.ManifestUnknown, "there is none"), provenance.Miss, "there is none"},
-		{oci.Errorf(oci.NameUnknown, "no"), provenance.Miss, "no"},
-		{oci.Errorf(oci.BlobUnknown, "no"), provenance.Miss, "no"},
-		{oci.Errorf(oci.Unauthorized, "log in"), provenance.Refused, "log in"},
-		{oci.Errorf(oci.Denied, "no"), provenance.Refused, "no"},
-		{&oci.Error{Code: oci.Unavailable, Message: "quay.io is down", Cause: io.EOF}, provenance.Failed, "quay.io is down"},
-		{oci.Errorf(oci.ManifestInvalid, "%s", strings.Repeat("x", 1000)), provenance.Failed, strings.Repeat("x", 300)},
-		{errors.New("/secret/path is full"), provenance.Failed, fault},
+		{oci.Errorf(oci.ManifestUnknown, "there is none"), oci.Miss, "there is none"},
+		{oci.Errorf(oci.NameUnknown, "no"), oci.Miss, "no"},
+		{oci.Errorf(oci.BlobUnknown, "no"), oci.Miss, "no"},
+		{oci.Errorf(oci.Unauthorized, "log in"), oci.Refused, "log in"},
+		{oci.Errorf(oci.Denied, "no"), oci.Refused, "no"},
+		{&oci.Error{Code: oci.Unavailable, Message: "quay.io is down", Cause: io.EOF}, oci.Failed, "quay.io is down"},
+		{oci.Errorf(oci.ManifestInvalid, "%s", strings.Repeat("x", 1000)), oci.Failed, strings.Repeat("x", 300)},
+		{errors.New("/secret/path is full"), oci.Failed, fault},
 	} {
 		w := newWorld(t, broken{tt.err})
 		name := w.name("quay.io/org/app")
@@ -248,4 +246,15 @@ func TestWhoLeavesIsNotNoted(t *testing.T) {
 	leave()
 	_, _ = w.GetManifest(left, w.name("org/app"), oci.Reference{Tag: tag("latest")})
 	w.noted()
+}
+
+func TestWrites(t *testing.T) {
+	var got []provenance.Action
+	note := provenance.Writes(func(e provenance.Event) { got = append(got, e.Action) })
+	for _, a := range []provenance.Action{provenance.Resolve, provenance.Push, provenance.Pull, provenance.Delete} {
+		note(provenance.Event{Action: a})
+	}
+	if want := []provenance.Action{provenance.Push, provenance.Delete}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }

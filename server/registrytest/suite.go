@@ -158,8 +158,8 @@ func (r registry) holds(name oci.Name, d oci.Digest, content string) {
 	defer func() { _ = b.Content.Close() }()
 	all, err := io.ReadAll(b.Content)
 	r.ok(err, "reading the blob")
-	if b.Origin != (oci.Origin{State: oci.Kept}) {
-		r.Errorf("blob %s comes from %+v", d, b.Origin)
+	if b.Origin != oci.Kept {
+		r.Errorf("blob %s is %q, want it kept", d, b.Origin)
 	}
 	if string(all) != content {
 		r.Errorf("blob %s is %.60q, want %.60q", d, all, content)
@@ -222,8 +222,8 @@ func (r registry) gives(name oci.Name, ref oci.Reference, m oci.Manifest) {
 	if err != nil || described.Digest != m.Digest || described.MediaType != m.MediaType || described.Size != m.Size {
 		r.Errorf("StatManifest %s: %+v, %v; want %+v", ref, described, err, m.Descriptor)
 	}
-	if pushed := (oci.Origin{State: oci.Speculative}); got.Origin != pushed || described.Origin != pushed {
-		r.Errorf("%s comes from %+v and %+v, want %+v", ref, got.Origin, described.Origin, pushed)
+	if got.Origin != oci.Speculative || described.Origin != oci.Speculative {
+		r.Errorf("%s is %q and %q, want it speculative", ref, got.Origin, described.Origin)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -31,150 +32,49 @@ type Sources struct {
 	Version string
 	Log     *slog.Logger
 
-	found remembered[found]
-	usage remembered[Storage]
+	images  remembered[imageList]
+	uploads remembered[[]Upload]
+	usage   remembered[Storage]
 }
 
-// remembered is what took some time to find out, and is good for some time. It is found
-// out by one at a time.
+// imageList is a part of the images, if there are more.
+type imageList struct {
+	images []Image
+	more   bool
+}
+
+// remembered is what the store says that may take it some time. It is asked by one at a
+// time, and what it says is good for a while.
 type remembered[V any] struct {
 	mu    sync.Mutex
-	of    Filter
 	value V
+	err   error
 	until time.Time
 }
 
-// spared is how many times as long as it took to find out something is good.
-const spared = 10
-
-func (m *remembered[V]) get(of Filter, find func() (V, error)) (V, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.of == of && time.Now().Before(m.until) {
-		return m.value, nil
-	}
-	begin := time.Now()
-	v, err := find()
-	if err == nil {
-		m.of, m.value, m.until = of, v, time.Now().Add(spared*time.Since(begin))
-	}
-	return v, err
-}
-
 const (
-	// mostImages that are looked at for one Report.
-	mostImages = 1000
-	// timeToLook is how long the search for images may take, and so may the count of what
-	// the store holds, side by side.
+	// timeToLook is how long the store may take.
 	timeToLook = 2 * time.Second
-	// lookAtOnce is how many images are looked at at the same time.
-	lookAtOnce = 16
+	// cheap is what it may take each time.
+	cheap = 50 * time.Millisecond
+	// spared is for how many times as long something is good that takes longer.
+	spared = 10
 )
 
-// Collect makes a Report. What cannot be found out is one of its Faults.
-func (s *Sources) Collect(ctx context.Context, f Filter) Report {
-	r := Report{
-		Schema: Schema, Version: s.Version, Time: time.Now(), Filter: f, Faults: []string{},
-		Uploads: []Upload{},
+func (m *remembered[V]) get(ctx context.Context, find func(context.Context) (V, error)) (V, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	begin := time.Now()
+	if begin.Before(m.until) {
+		return m.value, m.err
 	}
-	looking, stop := context.WithTimeout(ctx, timeToLook)
+	ctx, stop := context.WithTimeout(ctx, timeToLook)
 	defer stop()
-	var mu sync.Mutex
-	var doing sync.WaitGroup
-	for what, do := range map[string]func() error{
-		"the journal cannot be read":   func() (err error) { r.Journal, err = s.Journal.Entries(ctx); return },
-		"uploads cannot be listed":     func() (err error) { r.Uploads, err = s.uploads(looking, f); return },
-		"images cannot be listed":      func() error { return s.addImages(looking, &r) },
-		"the store cannot be measured": func() error { return s.addUsage(looking, &r) },
-	} {
-		doing.Go(func() {
-			if err := do(); err != nil && ctx.Err() == nil {
-				s.Log.ErrorContext(ctx, what, "error", err)
-				mu.Lock()
-				defer mu.Unlock()
-				r.Faults = append(r.Faults, what+": the registry's log says why")
-			}
-		})
+	m.value, m.err = find(ctx)
+	if took := time.Since(begin); took > cheap {
+		m.until = begin.Add((1 + spared) * took)
 	}
-	doing.Wait()
-	slices.Sort(r.Faults)
-	r.Upstreams = upstreams(s.Upstreams.States(), f)
-	r.tell(f)
-	return r
-}
-
-// public is what the rest of the world calls a repository of the store.
-func (s *Sources) public(n oci.Name) (name string, namespace string) {
-	meant, err := s.Name(n.String(), "")
-	if err != nil || meant.Shadows.IsZero() {
-		return n.String(), ""
-	}
-	return meant.Shadows.String(), meant.Shadows.Namespace
-}
-
-func (s *Sources) addImages(ctx context.Context, r *Report) error {
-	f, err := s.found.get(Filter{Namespace: r.Filter.Namespace, Origin: r.Filter.Origin}, func() (found, error) {
-		return s.images(ctx, r.Filter)
-	})
-	r.Images, r.More = slices.Clone(f.images), f.more
-	if r.Images == nil {
-		r.Images = []Image{}
-	}
-	slices.SortFunc(r.Images, func(a, b Image) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Tag, b.Tag), strings.Compare(string(b.Origin), string(a.Origin)))
-	})
-	return err
-}
-
-func (s *Sources) addUsage(ctx context.Context, r *Report) error {
-	u, err := s.usage.get(Filter{}, func() (Storage, error) {
-		u, err := s.Store.Usage(ctx)
-		return Storage{s.Driver, u.Bytes, u.Objects, err != nil}, orPartial(err)
-	})
-	r.Storage = u
-	return err
-}
-
-// images are the tags that there are, up to mostImages.
-func (s *Sources) images(ctx context.Context, f Filter) (found found, err error) {
-	wanted := func(n oci.Name) bool {
-		name, _ := s.public(n)
-		return f.takesName(name)
-	}
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookAtOnce)
-	started := 0
-	for t, err := range s.Kept.Tagged(ctx, wanted) {
-		if err != nil || started == mostImages {
-			found.more, err = true, orPartial(err)
-			return found, errors.Join(err, group.Wait())
-		}
-		if f.Origin != "" && f.Origin != t.State {
-			continue
-		}
-		started++
-		group.Go(func() error {
-			image, err := s.image(ctx, t)
-			if errors.Is(err, oci.ManifestUnknown) {
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				found.images = append(found.images, image)
-			}
-			found.more = found.more || err != nil
-			return orPartial(err)
-		})
-	}
-	return found, group.Wait()
-}
-
-// found are images.
-type found struct {
-	images []Image
-	more   bool
+	return m.value, m.err
 }
 
 // orPartial is nil where there was only no time for more.
@@ -185,12 +85,129 @@ func orPartial(err error) error {
 	return err
 }
 
+// Collect makes a Report. What cannot be found out is one of its Faults.
+func (s *Sources) Collect(ctx context.Context, f Filter) Report {
+	r := Report{Schema: Schema, Version: s.Version, Time: time.Now(), Filter: f, Faults: []string{}}
+	var mu sync.Mutex
+	var doing sync.WaitGroup
+	for what, add := range map[string]func(context.Context, *Report) error{
+		"a part of the journal is lost": s.addJournal,
+		"images cannot be listed":       s.addImages,
+		"uploads cannot be listed":      s.addUploads,
+		"the store cannot be measured":  s.addUsage,
+	} {
+		doing.Go(func() {
+			if err := add(ctx, &r); err != nil && ctx.Err() == nil {
+				s.Log.ErrorContext(ctx, what, "error", err)
+				mu.Lock()
+				defer mu.Unlock()
+				r.Faults = append(r.Faults, what+": the registry's log says why")
+			}
+		})
+	}
+	doing.Wait()
+	slices.Sort(r.Faults)
+	r.Upstreams = upstreams(s.Upstreams.States(), f)
+	r.tell()
+	return r
+}
+
+// addJournal is not spared: a pull that has just been is in the report.
+func (s *Sources) addJournal(ctx context.Context, r *Report) (err error) {
+	ctx, stop := context.WithTimeout(ctx, timeToLook)
+	defer stop()
+	past, err := s.Journal.Past(ctx)
+	r.Journal, r.Cut = past.Entries, past.Cut
+	if past.Lost > 0 {
+		err = errors.Join(err, fmt.Errorf("%d entries are lost: the store did not take them", past.Lost))
+	}
+	return err
+}
+
+func (s *Sources) addImages(ctx context.Context, r *Report) error {
+	list, err := s.images.get(ctx, s.findImages)
+	r.Images, r.More = []Image{}, list.more
+	for _, i := range list.images {
+		if r.Filter.takesName(i.Name) && (r.Filter.Origin == "" || r.Filter.Origin == i.Origin) {
+			r.Images = append(r.Images, i)
+		}
+	}
+	return err
+}
+
+func (s *Sources) addUploads(ctx context.Context, r *Report) error {
+	all, err := s.uploads.get(ctx, s.findUploads)
+	r.Uploads = []Upload{}
+	for _, u := range all {
+		if r.Filter.takesName(u.Name) {
+			r.Uploads = append(r.Uploads, u)
+		}
+	}
+	return err
+}
+
+func (s *Sources) addUsage(ctx context.Context, r *Report) (err error) {
+	r.Storage, err = s.usage.get(ctx, func(ctx context.Context) (Storage, error) {
+		u, err := s.Store.Usage(ctx)
+		return Storage{s.Driver, u.Bytes, u.Objects, err != nil}, orPartial(err)
+	})
+	return err
+}
+
+// public is what the rest of the world calls a repository of the store.
+func (s *Sources) public(n oci.Name) (name string, namespace string) {
+	meant, err := s.Name(n.String(), "")
+	if err != nil {
+		meant = n
+	}
+	return meant.Public(), meant.Shadows.Namespace
+}
+
+const (
+	// mostImages that are looked at.
+	mostImages = 5000
+	// lookAtOnce is how many of them are looked at at the same time.
+	lookAtOnce = 16
+)
+
+// findImages finds the tags that there are, up to mostImages.
+func (s *Sources) findImages(ctx context.Context) (list imageList, err error) {
+	var mu sync.Mutex
+	group, looking := errgroup.WithContext(ctx)
+	group.SetLimit(lookAtOnce)
+	started, cut := 0, false
+	for t, fault := range s.Kept.Tagged(looking) {
+		if err, cut = fault, fault != nil || started == mostImages; cut {
+			break
+		}
+		started++
+		group.Go(func() error {
+			image, err := s.image(looking, t)
+			if errors.Is(err, oci.ManifestUnknown) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				list.images = append(list.images, image)
+			}
+			return err
+		})
+	}
+	err = cmp.Or(group.Wait(), err)
+	list.more = cut || err != nil
+	slices.SortFunc(list.images, func(a, b Image) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Tag, b.Tag), strings.Compare(string(b.Origin), string(a.Origin)))
+	})
+	return list, orPartial(err)
+}
+
 func (s *Sources) image(ctx context.Context, t local.Tagged) (Image, error) {
 	i, err := s.Kept.Item(ctx, t)
 	name, namespace := s.public(t.Name)
 	image := Image{
-		Name: name, Tag: t.Tag.String(), Digest: i.Digest, MediaType: i.MediaType, Platforms: i.Platforms, Size: i.ImageSize,
-		Origin: t.State, Time: i.Modified,
+		Name: name, Tag: t.Tag.String(), Digest: i.Digest, MediaType: i.MediaType, Platforms: i.Platforms, Size: i.Size,
+		Origin: t.Origin, Time: i.Modified,
 	}
 	if image.Platforms == nil {
 		image.Platforms = []string{}
@@ -201,16 +218,13 @@ func (s *Sources) image(ctx context.Context, t local.Tagged) (Image, error) {
 	return image, err
 }
 
-func (s *Sources) uploads(ctx context.Context, f Filter) ([]Upload, error) {
-	all := []Upload{}
+func (s *Sources) findUploads(ctx context.Context) (all []Upload, err error) {
 	for u, err := range s.Kept.Unfinished(ctx) {
 		if err != nil {
-			return all, err
+			return all, orPartial(err)
 		}
 		name, _ := s.public(u.Name)
-		if f.takesName(name) {
-			all = append(all, Upload{Name: name, Size: u.Size, Begun: u.Begun, Last: u.Modified})
-		}
+		all = append(all, Upload{Name: name, Size: u.Size, Begun: u.Begun, Last: u.Modified})
 	}
 	return all, nil
 }

@@ -38,14 +38,10 @@ func (r Report) Page(live bool) ([]byte, error) {
 	return page.Bytes(), err
 }
 
-// PagePolicy is the Content-Security-Policy that a page is served with: it may use
+// PagePolicy is the Content-Security-Policy that a live page is served with: it may use
 // what it has in itself, and talk to where it comes from.
-func PagePolicy(live bool) string {
-	const framed = "; frame-ancestors 'none'"
-	if !live {
-		return savedPolicy() + framed
-	}
-	return ownPolicy() + "; script-src " + hashed(pageScript) + "; connect-src 'self'; form-action 'self'" + framed
+func PagePolicy() string {
+	return ownPolicy() + "; script-src " + hashed(pageScript) + "; connect-src 'self'; form-action 'self'; frame-ancestors 'none'"
 }
 
 // savedPolicy is what a saved page says itself, where frame-ancestors means nothing.

@@ -19,7 +19,7 @@ type mark struct {
 // Mark says what came of an act.
 func (a act) Mark() mark {
 	m := markOf(a.Origin)
-	if isWanting(a.Origin) {
+	if a.Origin.Wanting() {
 		return m
 	}
 	switch a.Action {
@@ -32,14 +32,19 @@ func (a act) Mark() mark {
 }
 
 // markOf has a class for what it knows alone: a saved report may say anything.
-func markOf(s oci.State) mark {
+func markOf(s oci.Origin) mark {
 	switch s {
-	case oci.Speculative, oci.Cached, oci.Fetched, oci.Stale, provenance.Miss, provenance.Refused, provenance.Failed:
+	case oci.Speculative, oci.Cached, oci.Fetched, oci.Stale, oci.Miss, oci.Refused, oci.Failed:
 		return mark{string(s), string(s)}
 	case oci.Kept:
-		return mark{string(oci.Cached), "from here"}
+		return mark{string(oci.Cached), string(oci.Kept)}
 	}
 	return mark{"other", clip(string(s))}
+}
+
+// IsIndex says whether it is a list of images.
+func (i Image) IsIndex() bool {
+	return i.MediaType == oci.MediaTypeImageIndex || i.MediaType == oci.MediaTypeDockerList
 }
 
 // Mark says how an upstream does.
@@ -53,7 +58,7 @@ func (u Upstream) Mark() mark {
 
 // Words is a number of what it counts.
 func (c count) Words() string {
-	if c.Origin == provenance.Miss && c.N != 1 {
+	if c.Origin == oci.Miss && c.N != 1 {
 		return fmt.Sprintf("%d misses", c.N)
 	}
 	return fmt.Sprintf("%d %s", c.N, markOf(c.Origin).Word)
@@ -61,7 +66,7 @@ func (c count) Words() string {
 
 // On says what a client could not do, if it was no pull.
 func (a act) On() string {
-	if !isWanting(a.Origin) || a.Action == provenance.Pull {
+	if !a.Origin.Wanting() || a.Action == provenance.Pull {
 		return ""
 	}
 	return "on a " + string(a.Action)
@@ -71,16 +76,16 @@ func (a act) On() string {
 func (a act) Often() string {
 	switch {
 	case a.Action != provenance.Pull || a.Kind == provenance.Blob:
-		return many(a.Done, "time")
-	case a.Done == 0:
+		return many(a.Count, "time")
+	case a.Count == 0:
 		return many(a.Resolved, "lookup")
 	}
-	return many(a.Done, "pull")
+	return many(a.Count, "pull")
 }
 
 // Lookups says how often it only asked, if Often does not.
 func (a act) Lookups() string {
-	if a.Done == 0 || a.Resolved == 0 {
+	if a.Count == 0 || a.Resolved == 0 {
 		return ""
 	}
 	return many(a.Resolved, "lookup")

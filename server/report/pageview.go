@@ -96,7 +96,7 @@ func (v view) JSON() string {
 }
 
 // Origins are what a filter may ask for.
-func (v view) Origins() []oci.State { return pullOrigins }
+func (v view) Origins() []oci.Origin { return oci.Origins }
 
 // Troubled are the upstreams that do not answer now.
 func (v view) Troubled() []Upstream {
@@ -106,7 +106,7 @@ func (v view) Troubled() []Upstream {
 // count is how many there are of something.
 type count struct {
 	N        int
-	Origin   oci.State
+	Origin   oci.Origin
 	Upstream string // if all are of one
 	Begin    int    // where it begins in the bar, in a thousandth of all
 	Width    int
@@ -132,26 +132,40 @@ func counts(got, wanting []act) []count {
 		}
 	}
 	slices.SortFunc(all, func(a, b count) int {
-		return slices.Index(pullOrigins, a.Origin) - slices.Index(pullOrigins, b.Origin)
+		return slices.Index(oci.Origins, a.Origin) - slices.Index(oci.Origins, b.Origin)
 	})
 	begin := 0
 	for i := range all {
-		all[i].Begin, all[i].Width = begin, 1000*all[i].N/total
+		all[i].Begin, all[i].Width = begin, 1000*all[i].N/max(total, 1)
 		begin += all[i].Width
 	}
 	return all
 }
 
+// between is what stands before one of the counts in a sentence.
+func between(all []count, i int) string {
+	switch {
+	case all[i].Origin.Wanting() && (i == 0 || !all[i-1].Origin.Wanting()):
+		return "; not got: "
+	case i == 0:
+		return ": "
+	}
+	return ", "
+}
+
+// Between is that of the page's.
+func (v view) Between(i int) string { return between(v.Counts, i) }
+
 // layers are how often clients got blobs, by where they came from.
 func layers(journal []provenance.Entry) []count {
-	n := map[oci.State]int{}
+	n := map[oci.Origin]int{}
 	for _, e := range journal {
 		if e.Kind == provenance.Blob && e.Action == provenance.Pull {
 			n[e.Origin] += e.Count
 		}
 	}
 	var all []count
-	for _, s := range provenance.Outcomes {
+	for _, s := range oci.Origins {
 		if n[s] > 0 {
 			all = append(all, count{N: n[s], Origin: s})
 		}
@@ -165,7 +179,7 @@ func (v view) Pulled() int { return pulled(v.Counts) }
 func pulled(counts []count) int {
 	n := 0
 	for _, c := range counts {
-		if !isWanting(c.Origin) {
+		if !c.Origin.Wanting() {
 			n += c.N
 		}
 	}

@@ -18,14 +18,18 @@ const Schema = 1
 
 // Report is what /report answers. Lists are never null.
 type Report struct {
-	Schema    int        `json:"schema"`
-	Version   string     `json:"version"` // of the registry
-	Time      time.Time  `json:"time"`    // when the report was made
-	Begin     time.Time  `json:"begin"`   // since when the journal knows all; what was before may be missing
-	Filter    Filter     `json:"filter"`
-	Faults    []string   `json:"faults"` // what could not be found out, and why
-	Pulls     []Pull     `json:"pulls"`
-	Pushes    []Push     `json:"pushes"`
+	Schema  int       `json:"schema"`
+	Version string    `json:"version"` // of the registry
+	Time    time.Time `json:"time"`    // when the report was made
+	Begin   time.Time `json:"begin"`   // of the first entry that the journal has
+	Cut     bool      `json:"cut"`     // there were entries before that, which are removed
+	Filter  Filter    `json:"filter"`
+	Faults  []string  `json:"faults"` // what could not be found out, and why
+	// Pulls are of manifests, the last first. Where a client resolved a tag and pulled the
+	// digest, that is one pull, of the tag.
+	Pulls     []Act      `json:"pulls"`
+	Pushes    []Act      `json:"pushes"` // of manifests, deletions included, the last first
+	Blobs     []Act      `json:"blobs"`  // that a client wanted and did not get, the last first
 	Images    []Image    `json:"images"`
 	More      bool       `json:"more"` // there are more images than Images has
 	Upstreams []Upstream `json:"upstreams"`
@@ -37,45 +41,24 @@ type Report struct {
 
 // Filter chooses a part of a Report. The zero Filter takes all.
 type Filter struct {
-	Since     time.Time `json:"since,omitzero"` // of pulls, pushes and the journal
-	Until     time.Time `json:"until,omitzero"`
-	Namespace string    `json:"namespace,omitempty"` // "docker.io"
-	Origin    oci.State `json:"origin,omitempty"`
+	Since     time.Time  `json:"since,omitzero"` // of pulls, pushes and the journal
+	Until     time.Time  `json:"until,omitzero"`
+	Namespace string     `json:"namespace,omitempty"` // "docker.io"
+	Origin    oci.Origin `json:"origin,omitempty"`
 }
 
-// Pull is that a client asked for a manifest. Where it resolved a tag and pulled the
-// digest, that is one Pull, of the tag.
-type Pull struct {
-	Name      string     `json:"name"`      // "docker.io/library/alpine"
-	Reference string     `json:"reference"` // a tag, or the digest if it was asked for without a tag
-	Digest    oci.Digest `json:"digest,omitzero"`
-	Origin    oci.State  `json:"origin"` // speculative, cached, fetched, stale; miss, refused, failed
-	Upstream  string     `json:"upstream,omitempty"`
-	Detail    string     `json:"detail,omitempty"` // what the client was told, if it did not get it
-	provenance.Client
-	Resolved int       `json:"resolved"` // how often it only asked what the reference is
-	Pulled   int       `json:"pulled"`   // how often it got, or wanted, the manifest
-	First    time.Time `json:"first"`
-	Last     time.Time `json:"last"`
-}
-
-// pullOrigins are all that a Pull may be of.
-var pullOrigins = []oci.State{
-	oci.Speculative, oci.Cached, oci.Fetched, oci.Stale, provenance.Miss, provenance.Refused, provenance.Failed,
-}
-
-// Push is that a client stored or deleted a manifest, or could not.
-type Push struct {
-	Action    provenance.Action `json:"action"` // push or delete
-	Name      string            `json:"name"`
-	Reference string            `json:"reference"`
-	Digest    oci.Digest        `json:"digest,omitzero"`
-	Origin    oci.State         `json:"origin"` // speculative; miss, refused, failed
-	Detail    string            `json:"detail,omitempty"`
-	provenance.Client
-	Count int       `json:"count"`
-	First time.Time `json:"first"`
-	Last  time.Time `json:"last"`
+// Act is what a client did, or wanted to do: all that it did alike.
+type Act struct {
+	provenance.Event           // Size is that of the manifest or blob
+	Count            int       `json:"count"`              // how often
+	Resolved         int       `json:"resolved,omitempty"` // of a pull: how often it asked only what the tag is
+	First            time.Time `json:"first"`
+	Last             time.Time `json:"last"`
+	// Settled: it did not get it, and got it later.
+	Settled bool `json:"settled,omitempty"`
+	// Part: it was pulled by digest, by a client that pulled a tag of that name, too:
+	// mostly one platform of an index.
+	Part bool `json:"part,omitempty"`
 }
 
 // Image is a tag that the registry has.
@@ -86,15 +69,15 @@ type Image struct {
 	MediaType string     `json:"mediaType"`
 	Platforms []string   `json:"platforms"` // "linux/arm64/v8"; none for what is no image
 	Size      int64      `json:"size"`      // of its config and layers, in bytes; 0 for an index
-	Origin    oci.State  `json:"origin"`    // speculative or cached
+	Origin    oci.Origin `json:"origin"`    // speculative or cached
 	Upstream  string     `json:"upstream,omitempty"`
 	Time      time.Time  `json:"time"`               // when it was pushed, or the upstream last said so
 	PushedBy  string     `json:"pushedBy,omitempty"` // as far as the journal knows
 	Pulled    int        `json:"pulled"`             // of the Pulls of its name and tag or digest
 }
 
-// Upstream is how a registry does that images are fetched from, as this process has
-// found. What it fetches is asked of it by clients alone.
+// Upstream is the state of a registry that images are fetched from, as this process knows
+// it: it is asked only when a client asks.
 type Upstream struct {
 	Namespace   string     `json:"namespace"`
 	URL         string     `json:"url"`
@@ -144,6 +127,9 @@ type Storage struct {
 	Objects int64  `json:"objects"`
 	Partial bool   `json:"partial"` // it is more: all could not be counted
 }
+
+// Reaches says whether the Report has all that its Filter asks for, as far as is known.
+func (r Report) Reaches() bool { return !r.Cut || r.Begin.Before(r.Filter.Since) }
 
 // Parse reads a Report that was served or saved.
 func Parse(text []byte) (Report, error) {

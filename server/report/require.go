@@ -26,19 +26,15 @@ func ParseRequirement(text string) (Requirement, error) {
 // String is the image in full.
 func (q Requirement) String() string { return image(q.name, q.reference.String()) }
 
-func (q Requirement) isOf(p Pull) bool {
+func (q Requirement) isOf(p Act) bool {
 	return p.Name == q.name && (p.Reference == q.reference.String() || q.reference.IsDigest() && p.Digest == q.reference.Digest)
 }
-
-// Copier is what the tool of this project calls itself that copies images from registry to
-// registry, up to its version. It says nothing of what was tested that it had an image.
-const Copier = "zuul-registry-copy/"
 
 // Of is the report without what others pulled than those at some addresses; all of it if
 // there are none.
 func (r Report) Of(addresses []string) Report {
 	if len(addresses) > 0 {
-		r.Pulls = slices.DeleteFunc(slices.Clone(r.Pulls), func(p Pull) bool {
+		r.Pulls = slices.DeleteFunc(slices.Clone(r.Pulls), func(p Act) bool {
 			return !slices.ContainsFunc(addresses, func(a string) bool { return sameAddress(a, p.Address) })
 		})
 	}
@@ -57,44 +53,33 @@ func sameAddress(a, b string) bool {
 
 // Unmet says why a requirement is not met, each reason a line; nil if it is. Somebody has
 // to have got the image; whoever got it from elsewhere has tested what was released; and
-// whoever has not got it at last may have asked somebody else for it.
+// whoever has not got it at last may have asked somebody else for it. What copies images
+// from registry to registry tests none.
 func (r Report) Unmet(q Requirement) []string {
-	type client struct{ tool, address string }
-	settled := map[client]bool{} // the last answer was seen: the last pulls come first
 	asked := false
 	var all []string
 	for _, p := range r.Pulls {
-		if !q.isOf(p) || strings.HasPrefix(p.Tool, Copier) {
+		if !q.isOf(p) || strings.HasPrefix(p.Tool, transfer.Agent) {
 			continue
 		}
-		who := client{p.Tool, p.Address}
+		asked = true
 		switch {
-		case p.Origin == oci.Speculative:
-		case p.isServed():
-			all = append(all, fmt.Sprintf("%s: %s got it from %s (%s)", q, p.client(), p.Upstream, p.Origin))
-		case !settled[who]:
-			all = append(all, fmt.Sprintf("%s: %s did not get it (%s): %s", q, p.client(), p.Origin, p.Detail))
+		case p.Origin == oci.Speculative, p.Settled:
+		case p.Origin.Wanting():
+			all = append(all, Plain(fmt.Sprintf("%s: %s did not get it (%s): %s", q, p.who(), p.Origin, p.Detail)))
+		default:
+			all = append(all, Plain(fmt.Sprintf("%s: %s got it from %s (%s)", q, p.who(), p.Upstream, p.Origin)))
 		}
-		asked, settled[who] = true, true
 	}
 	if !asked {
-		all = append(all, fmt.Sprintf("%s: was not pulled at all", q))
+		all = append(all, fmt.Sprintf("%s: was not pulled at all: nobody asked this registry for it", q))
 	}
 	return all
 }
 
-// isServed says whether the client got it.
-func (p Pull) isServed() bool {
-	switch p.Origin {
-	case oci.Speculative, oci.Cached, oci.Fetched, oci.Stale:
-		return true
-	}
-	return false
-}
-
-// client names who pulled.
-func (p Pull) client() string {
-	tool, address := plain(p.Tool), plain(p.Address)
+// who names who pulled.
+func (a Act) who() string {
+	tool, address := a.Tool, a.Address
 	if tool == "" {
 		tool = "a client without a name"
 	}

@@ -17,19 +17,19 @@ func (r Report) Table(w io.Writer) error {
 		_, _ = fmt.Fprintln(t, "IMAGE\tORIGIN\tCLIENT\tADDRESS\tTIMES\tLAST")
 		for i := len(r.Pulls) - 1; i >= 0; i-- {
 			p := r.Pulls[i]
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", plain(image(p.Name, p.Reference)), origin(p), plain(p.Tool), plain(p.Address),
-				p.times(), p.Last.UTC().Format(time.RFC3339))
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", Plain(image(p.Name, p.Reference)), origin(p), Plain(p.Tool), Plain(p.Address),
+				p.Times(), p.Last.UTC().Format(time.RFC3339))
 		}
 		if err := t.Flush(); err != nil {
 			return err
 		}
 	}
 	for _, fault := range r.Faults {
-		if _, err := fmt.Fprintln(w, fault); err != nil {
+		if _, err := fmt.Fprintln(w, Plain(fault)); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintln(w, r.summary())
+	_, err := fmt.Fprintln(w, Plain(r.summary()))
 	return err
 }
 
@@ -41,15 +41,15 @@ func image(name, reference string) string {
 	return name + ":" + reference
 }
 
-func origin(p Pull) string {
+func origin(p Act) string {
 	if p.Upstream == "" {
-		return string(p.Origin)
+		return Plain(string(p.Origin))
 	}
-	return fmt.Sprintf("%s (%s)", p.Origin, plain(p.Upstream))
+	return Plain(fmt.Sprintf("%s (%s)", p.Origin, p.Upstream))
 }
 
-// plain is text of a client's without what a terminal would obey.
-func plain(text string) string {
+// Plain is text of somebody else's without what a terminal would obey.
+func Plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
@@ -59,13 +59,16 @@ func plain(text string) string {
 }
 
 // summary is a line that says how often images were pulled, and where they came from, as
-// the page has it: what a client got at last it has not missed.
+// the page has it.
 func (r Report) summary() string {
 	g := grouped(r)
 	all := counts(g.got, g.wanting)
-	var words []string
-	for _, c := range all {
-		words = append(words, c.Words())
+	line := many(pulled(all), "pull")
+	for i, c := range all {
+		line += between(all, i) + c.Words()
 	}
-	return strings.TrimSuffix(many(pulled(all), "pull")+": "+strings.Join(words, ", "), ": ")
+	if n := len(g.over) + len(g.parts); n > 0 {
+		line += fmt.Sprintf(" (and %s that matter less: got at last, or parts of an index)", many(n, "row"))
+	}
+	return line
 }

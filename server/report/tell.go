@@ -8,30 +8,56 @@ import (
 	"opendev.org/zuul/zuul-registry/server/provenance"
 )
 
-// tell makes Pulls and Pushes of the journal, and takes out of it what is not of the
+// tell makes Pulls, Pushes and Blobs of the journal, and takes out of it what is not of the
 // report.
-func (r *Report) tell(f Filter) {
+func (r *Report) tell() {
 	r.Begin = r.Time
 	if len(r.Journal) > 0 {
 		r.Begin = slices.MinFunc(r.Journal, func(a, b provenance.Entry) int { return a.Time.Compare(b.Time) }).Time
 	}
-	pushers := pushers(r.Journal)
-	r.Journal = slices.DeleteFunc(r.Journal, func(e provenance.Entry) bool { return !f.takes(e) })
-	if r.Journal == nil {
-		r.Journal = []provenance.Entry{}
+	all := r.Journal
+	r.Journal = []provenance.Entry{}
+	for _, e := range all {
+		if r.Filter.takes(e) {
+			r.Journal = append(r.Journal, e)
+		}
 	}
-	r.Pulls, r.Pushes = pulls(r.Journal), pushes(r.Journal)
+	known := learn(all)
+	r.Pulls, r.Pushes, r.Blobs = known.acts(r.Journal)
 	for i := range r.Images {
 		image := &r.Images[i]
 		if image.Origin == oci.Speculative {
-			image.PushedBy = pushers[tagged{image.Name, image.Tag, image.Digest}]
+			image.PushedBy = known.pushers[tagged{image.Name, image.Tag, image.Digest}]
 		}
 		for _, p := range r.Pulls {
-			if p.Name == image.Name && p.Digest == image.Digest && (p.Reference == image.Tag || p.Reference == image.Digest.String()) {
-				image.Pulled += p.times()
+			if p.Name == image.Name && p.Digest == image.Digest && (p.Reference == image.Tag || p.isByDigest()) {
+				image.Pulled += p.Times()
 			}
 		}
 	}
+}
+
+// Times is how often a client had something, or wanted it: it may have known the content
+// of what it resolved, or have resolved what it then pulled.
+func (a Act) Times() int { return max(a.Resolved, a.Count) }
+
+// isByDigest says whether the client got it by digest.
+func (a Act) isByDigest() bool { return !a.Digest.IsZero() && a.Reference == a.Digest.String() }
+
+// aim is what a client wants. Who logs in when asked to is the same client.
+type aim struct {
+	action          provenance.Action
+	kind            provenance.Kind
+	name, reference string
+	tool, address   string
+}
+
+func aimOf(e provenance.Event) aim {
+	a := aim{e.Action, e.Kind, e.Name, e.Reference, e.Tool, e.Address}
+	if a.action == provenance.Resolve {
+		a.action = provenance.Pull
+	}
+	return a
 }
 
 // tagged is what a tag named.
@@ -40,59 +66,79 @@ type tagged struct {
 	digest    oci.Digest
 }
 
-// pushers are who pushed what, as far as the journal knows: the last ones.
-func pushers(journal []provenance.Entry) map[tagged]string {
-	all := map[tagged]string{}
-	for _, e := range journal {
-		if e.Action == provenance.Push && e.Kind == provenance.Manifest && e.Origin == oci.Speculative {
-			all[tagged{e.Name, e.Reference, e.Digest}] = e.User
-		}
-	}
-	return all
+// knowledge is what the whole journal says about each entry.
+type knowledge struct {
+	reached map[aim][]time.Time // when a client got what it wanted
+	byTag   map[aim]bool        // clients that pulled a tag of a name: without a reference
+	pushers map[tagged]string
 }
 
-// times is how often the client had the manifest, or wanted it: it may have known the
-// content of what it resolved, or have resolved what it then pulled.
-func (p Pull) times() int { return max(p.Resolved, p.Pulled) }
-
-// asked is what one client asked for, and what it was told.
-type asked struct {
-	name, reference string
-	digest          oci.Digest
-	origin          oci.State
-	upstream        string
-	client          provenance.Client
-}
-
-// pulls are those of manifests, in the order of the journal. A digest that the client got
-// by a tag is no Pull of its own.
-func pulls(journal []provenance.Entry) []Pull {
-	all := []Pull{}
-	known := map[asked]int{}
+func learn(journal []provenance.Entry) knowledge {
+	k := knowledge{map[aim][]time.Time{}, map[aim]bool{}, map[tagged]string{}}
 	for _, e := range journal {
-		if e.Kind != provenance.Manifest || e.Action != provenance.Pull && e.Action != provenance.Resolve {
+		if e.Origin.Wanting() {
 			continue
 		}
-		key := asked{e.Name, e.Reference, e.Digest, e.Origin, e.Upstream, e.Client}
-		i, ok := known[key]
-		if !ok {
-			i = len(all)
-			known[key] = i
-			all = append(all, Pull{
-				Name: e.Name, Reference: e.Reference, Digest: e.Digest, Origin: e.Origin, Upstream: e.Upstream,
-				Client: e.Client, First: e.Time,
-			})
+		a := aimOf(e.Event)
+		k.reached[a] = append(k.reached[a], e.Time, e.Last)
+		if e.Kind != provenance.Manifest {
+			continue
 		}
-		p := &all[i]
-		p.Detail = e.Detail
-		p.First, p.Last = earlier(p.First, e.Time), e.Last
-		if e.Action == provenance.Pull {
-			p.Pulled += e.Count
-		} else {
-			p.Resolved += e.Count
+		if e.Action == provenance.Push {
+			k.pushers[tagged{e.Name, e.Reference, e.Digest}] = e.User
+		}
+		if e.Reference != e.Digest.String() {
+			a.reference = ""
+			k.byTag[a] = true
 		}
 	}
-	return folded(all)
+	return k
+}
+
+// acts are the manifests that were pulled, and pushed or deleted, and the blobs that
+// somebody did not get, the last ones first.
+func (k knowledge) acts(journal []provenance.Entry) (pulls, pushes, blobs []Act) {
+	var reading, writing, wanting acts
+	for _, e := range journal {
+		switch {
+		case e.Kind == provenance.Blob && e.Action == provenance.Pull && e.Origin.Wanting():
+			wanting.add(e)
+		case e.Kind == provenance.Blob:
+		case e.Action == provenance.Pull, e.Action == provenance.Resolve:
+			reading.add(e)
+		default:
+			writing.add(e)
+		}
+	}
+	return k.judge(folded(reading.all)), k.judge(writing.all), k.judge(wanting.all)
+}
+
+// acts are made of entries, all that are alike in one.
+type acts struct {
+	all   []Act
+	known map[provenance.Event]int
+}
+
+func (a *acts) add(e provenance.Entry) {
+	key := e.Event
+	key.Action, key.Detail, key.Size = aimOf(e.Event).action, "", 0
+	i, ok := a.known[key]
+	if !ok {
+		if a.known == nil {
+			a.known = map[provenance.Event]int{}
+		}
+		i = len(a.all)
+		a.known[key] = i
+		a.all = append(a.all, Act{Event: key, First: e.Time})
+	}
+	act := &a.all[i]
+	act.Detail, act.Size = e.Detail, e.Size
+	act.First, act.Last = earlier(act.First, e.Time), later(act.Last, e.Last)
+	if e.Action == provenance.Resolve {
+		act.Resolved += e.Count
+	} else {
+		act.Count += e.Count
+	}
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -109,52 +155,66 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// resolved is what a tag was to a client. It need not log in for all that it does.
+// resolved is what a tag was to a client.
 type resolved struct {
 	name          string
 	digest        oci.Digest
 	tool, address string
 }
 
-func (p Pull) resolved() resolved { return resolved{p.Name, p.Digest, p.Tool, p.Address} }
+func (a Act) resolved() resolved { return resolved{a.Name, a.Digest, a.Tool, a.Address} }
 
-// isByDigest says whether the client got it by digest.
-func (p Pull) isByDigest() bool { return !p.Digest.IsZero() && p.Reference == p.Digest.String() }
-
-// folded has the pulls by digest counted where the client has resolved a tag to it.
-func folded(all []Pull) []Pull {
-	tags := map[resolved]*Pull{}
+// folded has the pulls by digest counted where the client has resolved a tag to it, and
+// those that failed called by the tag.
+func folded(all []Act) []Act {
+	tags := map[resolved]*Act{}
 	for i := range all {
-		if p := &all[i]; !p.Digest.IsZero() && !p.isByDigest() {
-			tags[p.resolved()] = p
+		if a := &all[i]; !a.Digest.IsZero() && !a.isByDigest() && !a.Origin.Wanting() {
+			tags[a.resolved()] = a
 		}
 	}
-	left := []Pull{}
+	folded := map[int]bool{}
 	for i := range all {
-		if tag, p := tags[all[i].resolved()], all[i]; tag != nil && p.isByDigest() {
-			tag.Pulled += p.Pulled
-			tag.Last = later(tag.Last, p.Last)
+		a, tag := &all[i], tags[all[i].resolved()]
+		switch {
+		case tag == nil || !a.isByDigest():
+		case a.Origin.Wanting():
+			a.Reference = tag.Reference
+		case (a.Origin == oci.Speculative) == (tag.Origin == oci.Speculative):
+			tag.Count, tag.Last = tag.Count+a.Count, later(tag.Last, a.Last)
+			folded[i] = true
 		}
 	}
-	for _, p := range all {
-		if !p.isByDigest() || tags[p.resolved()] == nil {
-			left = append(left, p)
+	left := []Act{}
+	for i, a := range all {
+		if !folded[i] {
+			left = append(left, a)
 		}
 	}
-	slices.SortStableFunc(left, func(a, b Pull) int { return b.Last.Compare(a.Last) })
 	return left
 }
 
-// pushes are those of manifests, the last first.
-func pushes(journal []provenance.Entry) []Push {
-	all := []Push{}
-	for _, e := range slices.Backward(journal) {
-		if e.Kind == provenance.Manifest && (e.Action == provenance.Push || e.Action == provenance.Delete) {
-			all = append(all, Push{
-				Action: e.Action, Name: e.Name, Reference: e.Reference, Digest: e.Digest, Origin: e.Origin, Detail: e.Detail,
-				Client: e.Client, Count: e.Count, First: e.Time, Last: e.Last,
-			})
-		}
+// soon is how long after a miss or a failure the client may have waited to ask again. Later
+// it will have asked somebody else, and may be another one, with the same address.
+const soon = time.Minute
+
+// settles says whether a client that did not get something got it later: soon, or after it
+// was refused, which is how clients learn to log in.
+func (k knowledge) settles(a Act) bool {
+	return a.Origin.Wanting() && slices.ContainsFunc(k.reached[aimOf(a.Event)], func(t time.Time) bool {
+		return !t.Before(a.Last) && (a.Origin == oci.Refused || t.Sub(a.Last) < soon)
+	})
+}
+
+// judge says of each what the client did besides, and sorts them.
+func (k knowledge) judge(all []Act) []Act {
+	for i := range all {
+		a := &all[i]
+		goal := aimOf(a.Event)
+		a.Settled = k.settles(*a)
+		goal.reference = ""
+		a.Part = a.isByDigest() && a.Action == provenance.Pull && k.byTag[goal]
 	}
-	return all
+	slices.SortStableFunc(all, func(a, b Act) int { return b.Last.Compare(a.Last) })
+	return append([]Act{}, all...)
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -32,12 +31,12 @@ func journal(events ...provenance.Event) []provenance.Entry {
 	return all
 }
 
-func of(a provenance.Action, name, reference string, d oci.Digest, s oci.State, c provenance.Client) provenance.Event {
+func of(a provenance.Action, name, reference string, d oci.Digest, s oci.Origin, c provenance.Client) provenance.Event {
 	e := provenance.Event{Action: a, Kind: provenance.Manifest, Name: name, Reference: reference, Digest: d, Origin: s, Client: c}
 	switch s {
 	case oci.Cached, oci.Fetched, oci.Stale:
 		e.Upstream, _, _ = strings.Cut(name, "/")
-	case provenance.Miss:
+	case oci.Miss:
 		e.Detail = "it is not there"
 	}
 	return e
@@ -48,17 +47,17 @@ const app = "quay.io/org/app"
 // told is a report of a journal.
 func told(f Filter, events ...provenance.Event) Report {
 	r := Report{Schema: Schema, Time: noon.Add(time.Hour), Filter: f, Journal: journal(events...)}
-	r.tell(f)
+	r.tell()
 	return r
 }
 
 // line is what matters of a pull.
-func line(p Pull) string {
-	return fmt.Sprintf("%s %s %s %s %d/%d %d-%d", image(p.Name, p.Reference), p.Origin, p.Upstream, p.Tool, p.Resolved, p.Pulled,
+func line(p Act) string {
+	return fmt.Sprintf("%s %s %s %s %d/%d %d-%d", image(p.Name, p.Reference), p.Origin, p.Upstream, p.Tool, p.Resolved, p.Count,
 		p.First.Sub(noon)/time.Minute, p.Last.Sub(noon)/time.Minute)
 }
 
-func lines(pulls []Pull) []string {
+func lines(pulls []Act) []string {
 	all := []string{}
 	for _, p := range pulls {
 		all = append(all, line(p))
@@ -90,10 +89,10 @@ func TestPulls(t *testing.T) {
 			of(pull, app, "1", one, oci.Fetched, docker), of(pull, app, "1", other, oci.Speculative, docker),
 		}, []string{"quay.io/org/app:1 speculative  docker/29.1 0/1 1-1", "quay.io/org/app:1 fetched quay.io docker/29.1 0/1 0-0"}},
 		"misses": {[]provenance.Event{
-			of(pull, app, "1", oci.Digest{}, provenance.Miss, docker), of(resolve, app, "1", oci.Digest{}, provenance.Miss, docker),
+			of(pull, app, "1", oci.Digest{}, oci.Miss, docker), of(resolve, app, "1", oci.Digest{}, oci.Miss, docker),
 		}, []string{"quay.io/org/app:1 miss  docker/29.1 1/1 0-1"}},
 		"pushes and blobs are none": {[]provenance.Event{
-			of(provenance.Push, app, "1", one, oci.Speculative, zuul),
+			of(provenance.Push, app, "1", one, "", zuul),
 			{Action: pull, Kind: provenance.Blob, Name: app, Reference: one.String(), Digest: one, Origin: oci.Kept},
 		}, []string{}},
 	} {
@@ -105,10 +104,10 @@ func TestPulls(t *testing.T) {
 
 func TestPushes(t *testing.T) {
 	r := told(Filter{},
-		of(provenance.Push, app, "1", one, oci.Speculative, zuul),
+		of(provenance.Push, app, "1", one, "", zuul),
 		of(provenance.Pull, app, "1", one, oci.Speculative, docker),
-		of(provenance.Delete, app, "1", oci.Digest{}, provenance.Refused, docker))
-	if len(r.Pushes) != 2 || r.Pushes[0].Action != provenance.Delete || r.Pushes[0].Origin != provenance.Refused ||
+		of(provenance.Delete, app, "1", oci.Digest{}, oci.Refused, docker))
+	if len(r.Pushes) != 2 || r.Pushes[0].Action != provenance.Delete || r.Pushes[0].Origin != oci.Refused ||
 		r.Pushes[1].User != "zuul" || r.Pushes[1].Digest != one || !r.Pushes[1].First.Equal(noon) {
 		t.Errorf("%+v", r.Pushes)
 	}
@@ -120,13 +119,13 @@ func TestImagesKnowTheirPushersAndPulls(t *testing.T) {
 		{Name: app, Tag: "2", Digest: other, Origin: oci.Speculative},
 		{Name: app, Tag: "1", Digest: other, Origin: oci.Cached},
 	}, Journal: journal(
-		of(provenance.Push, app, "1", one, oci.Speculative, zuul),
-		of(provenance.Push, app, "2", one, oci.Speculative, zuul), // and it was pushed again, which is forgotten
+		of(provenance.Push, app, "1", one, "", zuul),
+		of(provenance.Push, app, "2", one, "", zuul), // and it was pushed again, which is forgotten
 		of(provenance.Pull, app, "1", one, oci.Speculative, docker),
 		of(provenance.Pull, app, one.String(), one, oci.Speculative, podman),
 		of(provenance.Pull, app, "1", other, oci.Cached, docker),
 	)}
-	r.tell(Filter{})
+	r.tell()
 	for i, want := range []struct {
 		by     string
 		pulled int
@@ -142,7 +141,7 @@ func TestFilter(t *testing.T) {
 		of(provenance.Pull, app, "0", one, oci.Speculative, docker),
 		of(provenance.Pull, "docker.io/library/alpine", "1", one, oci.Cached, docker),
 		of(provenance.Pull, "docker.io/library/alpine", "2", one, oci.Speculative, docker),
-		of(provenance.Pull, "docker.iot/x", "3", oci.Digest{}, provenance.Miss, docker),
+		of(provenance.Pull, "docker.iot/x", "3", oci.Digest{}, oci.Miss, docker),
 	}
 	for query, want := range map[string]string{
 		"":                              "3210",
@@ -155,11 +154,7 @@ func TestFilter(t *testing.T) {
 		"since=1m": "",
 		"more=x":   "3210",
 	} {
-		q, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := ParseFilter(q)
+		f, err := ParseFilter(query)
 		if err != nil {
 			t.Errorf("%s: %v", query, err)
 		}
@@ -171,9 +166,8 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%s: pulls %s of %d entries since %v, want %s", query, got, len(r.Journal), r.Begin, want)
 		}
 	}
-	for _, query := range []string{"since=yesterday", "until=-1h", "origin=pushed", "since=2026-03-01"} {
-		q, _ := url.ParseQuery(query)
-		if _, err := ParseFilter(q); err == nil || !strings.Contains(err.Error(), "allowed") {
+	for _, query := range []string{"since=1h&since=2h", "since=1h;origin=miss", "since=yesterday", "until=-1h", "origin=pushed", "since=2026-03-01"} {
+		if _, err := ParseFilter(query); err == nil {
 			t.Errorf("%s: %v, want what is allowed", query, err)
 		}
 	}
@@ -191,11 +185,11 @@ func TestUnmet(t *testing.T) {
 		"in short": {"docker.io/alpine", []provenance.Event{
 			of(pull, "docker.io/library/alpine", "latest", one, oci.Speculative, docker),
 		}, nil},
-		"nobody did":  {app + ":1", nil, []string{app + ":1: was not pulled at all"}},
-		"another tag": {app, []provenance.Event{of(pull, app, "1", one, oci.Speculative, docker)}, []string{app + ":latest: was not pulled at all"}},
+		"nobody did":  {app + ":1", nil, []string{app + ":1: was not pulled at all: nobody asked this registry for it"}},
+		"another tag": {app, []provenance.Event{of(pull, app, "1", one, oci.Speculative, docker)}, []string{app + ":latest: was not pulled at all: nobody asked this registry for it"}},
 		"another image": {app + ":1", []provenance.Event{
 			of(pull, app+"2", "1", one, oci.Speculative, docker), of(pull, "docker.io/org/app", "1", one, oci.Speculative, docker),
-		}, []string{app + ":1: was not pulled at all"}},
+		}, []string{app + ":1: was not pulled at all: nobody asked this registry for it"}},
 		"the released one": {app + ":1", []provenance.Event{
 			of(pull, app, "1", one, oci.Fetched, docker), of(pull, app, "1", one, oci.Stale, podman),
 		}, []string{app + ":1: podman/5 at 192.0.2.2 got it from quay.io (stale)", app + ":1: docker/29.1 at 192.0.2.1 got it from quay.io (fetched)"}},
@@ -205,20 +199,20 @@ func TestUnmet(t *testing.T) {
 		"the released one, at one": {app + ":1", []provenance.Event{
 			of(pull, app, "1", one, oci.Fetched, docker), of(pull, app, "1", other, oci.Speculative, docker),
 		}, []string{app + ":1: docker/29.1 at 192.0.2.1 got it from quay.io (fetched)"}},
-		"a miss, at one": {app + ":1", []provenance.Event{
-			of(pull, app, "1", oci.Digest{}, provenance.Miss, docker), of(pull, app, "1", one, oci.Speculative, docker),
-		}, nil},
+		"a miss, a minute before": {app + ":1", []provenance.Event{
+			of(pull, app, "1", oci.Digest{}, oci.Miss, docker), of(pull, app, "1", one, oci.Speculative, docker),
+		}, []string{app + ":1: docker/29.1 at 192.0.2.1 did not get it (miss): it is not there"}},
 		"a miss, at last": {app + ":1", []provenance.Event{
-			of(pull, app, "1", one, oci.Speculative, docker), of(pull, app, "1", oci.Digest{}, provenance.Miss, docker),
+			of(pull, app, "1", one, oci.Speculative, docker), of(pull, app, "1", oci.Digest{}, oci.Miss, docker),
 		}, []string{app + ":1: docker/29.1 at 192.0.2.1 did not get it (miss): it is not there"}},
 		"a miss of another client": {app + ":1", []provenance.Event{
-			of(pull, app, "1", oci.Digest{}, provenance.Miss, podman), of(pull, app, "1", one, oci.Speculative, docker),
+			of(pull, app, "1", oci.Digest{}, oci.Miss, podman), of(pull, app, "1", one, oci.Speculative, docker),
 		}, []string{app + ":1: podman/5 at 192.0.2.2 did not get it (miss): it is not there"}},
 		"by what copies images": {app + ":1", []provenance.Event{
 			of(pull, app, "1", one, oci.Speculative, provenance.Client{Tool: "zuul-registry-copy/1.0"}),
-		}, []string{app + ":1: was not pulled at all"}},
+		}, []string{app + ":1: was not pulled at all: nobody asked this registry for it"}},
 		"by a client that hides": {app + ":1", []provenance.Event{
-			of(pull, app, "1", oci.Digest{}, provenance.Miss, provenance.Client{Tool: "\x1b[2J"}),
+			of(pull, app, "1", oci.Digest{}, oci.Miss, provenance.Client{Tool: "\x1b[2J"}),
 		}, []string{app + ":1: ?[2J did not get it (miss): it is not there"}},
 	} {
 		q, err := ParseRequirement(tt.required)
@@ -260,6 +254,84 @@ func TestReportOfSomeClients(t *testing.T) {
 	}
 	if len(r.Pulls) != 4 {
 		t.Error("the report has changed")
+	}
+}
+
+// What a client did not get at first is settled if it got it soon, or was to log in.
+func TestSettled(t *testing.T) {
+	const pull = provenance.Pull
+	loggedIn := docker
+	loggedIn.User = "zuul"
+	elsewhere := docker
+	elsewhere.Address = "192.0.2.9"
+	for _, tt := range []struct {
+		why     string
+		then    provenance.Event
+		after   time.Duration
+		settles bool // a miss and a failure
+	}{
+		{"it got it", of(pull, app, "1", one, oci.Speculative, docker), time.Second, true},
+		{"it got it at once", of(pull, app, "1", one, oci.Fetched, docker), 0, true},
+		{"it got it, with a user", of(pull, app, "1", one, oci.Speculative, loggedIn), time.Second, true},
+		{"it got it long after", of(pull, app, "1", one, oci.Speculative, docker), time.Hour, false},
+		{"it resolved it", of(provenance.Resolve, app, "1", one, oci.Speculative, docker), time.Second, true},
+		{"it had got it before", of(pull, app, "1", one, oci.Speculative, docker), -time.Second, false},
+		{"it did not get it again", of(pull, app, "1", oci.Digest{}, oci.Failed, docker), time.Second, false},
+		{"it got another tag", of(pull, app, "2", one, oci.Speculative, docker), time.Second, false},
+		{"it pushed it", of(provenance.Push, app, "1", one, "", docker), time.Second, false},
+		{"another tool got it", of(pull, app, "1", one, oci.Speculative, podman), time.Second, false},
+		{"another machine got it", of(pull, app, "1", one, oci.Speculative, elsewhere), time.Second, false},
+	} {
+		for _, origin := range []oci.Origin{oci.Miss, oci.Refused, oci.Failed} {
+			entry := func(e provenance.Event, after time.Duration) provenance.Entry {
+				return provenance.Entry{Time: noon.Add(after), Last: noon.Add(after), Count: 1, Event: e}
+			}
+			r := Report{Journal: []provenance.Entry{
+				entry(of(pull, app, "1", oci.Digest{}, origin, docker), 0), entry(tt.then, tt.after),
+				entry(of(pull, app, "1", one, oci.Speculative, docker), 100*time.Hour), // and much later again
+			}}
+			r.tell()
+			want := tt.settles
+			if origin == oci.Refused {
+				want = true // by the last one
+			}
+			for _, p := range r.Pulls {
+				if p.Origin == origin && p.First.Equal(noon) && p.Last.Equal(noon) && p.Settled != want {
+					t.Errorf("%s, and %s: settled is %v", origin, tt.why, p.Settled)
+				}
+			}
+		}
+	}
+}
+
+// A pull of a digest that fails is one of the tag that the client has resolved to it.
+func TestPullsThatBreakOff(t *testing.T) {
+	failed := of(provenance.Pull, app, one.String(), one, oci.Failed, docker)
+	failed.Detail = "it broke"
+	r := told(Filter{}, of(provenance.Resolve, app, "1", one, oci.Speculative, docker), failed)
+	if got := lines(r.Pulls); len(got) != 2 || !strings.HasPrefix(got[0], "quay.io/org/app:1 failed") {
+		t.Errorf("%q", got)
+	}
+	q, err := ParseRequirement(app + ":1")
+	if got := r.Unmet(q); err != nil || len(got) != 1 || !strings.Contains(got[0], "it broke") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestReaches(t *testing.T) {
+	for _, tt := range []struct {
+		cut          bool
+		begin, since time.Time
+		want         bool
+	}{
+		{false, noon, time.Time{}, true},
+		{true, noon, time.Time{}, false},
+		{true, noon, noon.Add(-time.Second), false},
+		{true, noon, noon.Add(time.Second), true},
+	} {
+		if got := (Report{Cut: tt.cut, Begin: tt.begin, Filter: Filter{Since: tt.since}}).Reaches(); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
 	}
 }
 

@@ -84,7 +84,7 @@ func (r *Registry) transfer(ctx context.Context, name oci.Name, d oci.Digest, pl
 	theirs, err := ask(ctx, r, places, d.String(), miss, func(p place) (upstream.Blob, error) {
 		from = p.name
 		b, err := p.OpenBlob(fetching, p.name.Repository, d)
-		b.Origin = p.fetched()
+		b.Origin, b.Upstream = oci.Fetched, p.name.Namespace
 		return b, err
 	})
 	if err != nil {

@@ -70,7 +70,7 @@ func (r *Registry) kept(ctx context.Context, name oci.Name, ref oci.Reference) (
 	if errors.Is(err, oci.ManifestUnknown) {
 		return answer{}, nil
 	}
-	m.Origin = oci.Origin{State: oci.Cached, Upstream: name.Shadows.Namespace}
+	m.Origin, m.Upstream = oci.Cached, name.Shadows.Namespace
 	age := time.Since(asOf) // below zero where a clock was wrong
 	return answer{Manifest: m, asOf: asOf, fresh: ref.IsDigest() || 0 <= age && age < r.options.TagTTL}, err
 }
@@ -110,7 +110,7 @@ func (r *Registry) resolve(ctx context.Context, name oci.Name, ref oci.Reference
 	begin := time.Now()
 	m, err := ask(ctx, r, places, ref.String(), miss, func(p place) (oci.Manifest, error) {
 		m, err := p.GetManifest(ctx, p.name.Repository, ref)
-		m.Origin = p.fetched()
+		m.Origin, m.Upstream = oci.Fetched, p.name.Namespace
 		return m, err
 	})
 	if err == nil {
@@ -132,7 +132,7 @@ func (r *Registry) lastKnown(ctx context.Context, name oci.Name, ref oci.Referen
 	}
 	r.log.WarnContext(ctx, "the last answer known is given", "name", name.Shadows.String(), "reference", ref.String(),
 		"digest", known.Digest.String(), "as_of", known.asOf)
-	known.Origin.State = oci.Stale
+	known.Origin = oci.Stale
 	known.warning = fmt.Sprintf("%s does not answer: this is %s as of %s",
 		name.Shadows.Namespace, ref, known.asOf.UTC().Format(time.RFC3339))
 	return known, nil

@@ -54,11 +54,6 @@ type place struct {
 	name oci.PublicName
 }
 
-// fetched is where content comes from that is fetched there.
-func (p place) fetched() oci.Origin {
-	return oci.Origin{State: oci.Fetched, Upstream: p.name.Namespace}
-}
-
 // place is where a public name leads. There need not be one: a namespace that
 // nobody has configured is never asked.
 func (r *Registry) place(name oci.PublicName) (place, bool) {

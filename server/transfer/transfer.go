@@ -33,13 +33,16 @@ type Job struct{ From, To Reference }
 // String is both, with an arrow.
 func (j Job) String() string { return j.From.String() + " -> " + j.To.String() }
 
+// Agent begins what programs that copy images call themselves; a version follows.
+const Agent = "zuul-registry-copy/"
+
 // Options are the settings of Copy.
 type Options struct {
 	Source, Destination Side
 	// Timeout, more than 0, is how long a registry may take to connect, to begin its
 	// answer, and to send or take each next piece of a body.
 	Timeout time.Duration
-	// UserAgent is what registries are told about us. Empty: Go's own.
+	// UserAgent is what registries are told about us, Agent and a version. Empty: Go's own.
 	UserAgent string
 	// Log gets a warning of what is tried again.
 	Log *slog.Logger

@@ -20,17 +20,17 @@ type State struct {
 	// ClosedUntil is before when it wants not to be asked; zero: it may be.
 	ClosedUntil time.Time
 
-	// Limited: the upstream says how much it may be asked, which was Limit times in a
-	// Window, and that it may be Remaining times, when that was LimitSeen. A Window of
-	// zero is not known. What was said longer ago than a Window is forgotten.
+	// Limited: the upstream has said how many requests it allows: Limit in each Window, with
+	// Remaining left at LimitSeen. A Window of zero is not known. What was said longer ago
+	// than a Window is forgotten.
 	Limited          bool
 	Limit, Remaining int
 	Window           time.Duration
 	LimitSeen        time.Time
 
-	// How operations have ended; an empty list is Found, too. Those that the caller
-	// gave up are not counted, nor those for what no registry can have. Unavailable are
-	// also the blobs that broke off, which were Found before.
+	// How many operations ended so. An empty list counts as Found. What a client gave up, or
+	// no registry can have, is not counted; a blob that breaks off is counted twice, as Found
+	// and as Unavailable.
 	Found, Absent, Refused, Unavailable int64
 }
 

@@ -13,12 +13,11 @@ import (
 
 // story is the part of a report that tells what happened.
 type story struct {
-	Schema int
-	Pulls  []struct {
-		Name, Reference, Digest, Origin, Upstream, Detail, User, Tool, Address string
-		Resolved, Pulled                                                       int
+	Schema        int
+	Pulls, Pushes []struct {
+		Action, Name, Reference, Digest, Origin, Upstream, Detail, User, Tool, Address string
+		Resolved, Count                                                                int
 	}
-	Pushes []struct{ Action, Name, Reference, Digest, Origin, User, Tool string }
 	Images []struct {
 		Name, Tag, Digest, Origin, Upstream, PushedBy string
 		Platforms                                     []string
@@ -101,7 +100,7 @@ func TestReport(t *testing.T) {
 		"skopeo/1 docker.io/library/alpine:other failed",
 	)
 	first := told.Pulls[len(told.Pulls)-1]
-	if first.Resolved != 1 || first.Pulled != 1 || first.Digest != mine.digest || first.Address != "127.0.0.1" {
+	if first.Resolved != 1 || first.Count != 1 || first.Digest != mine.digest || first.Address != "127.0.0.1" {
 		t.Errorf("the first pull is %+v", first)
 	}
 	if miss := told.Pulls[2]; miss.Detail != "docker.io/library/alpine has no manifest nowhere" || miss.Digest != "" {
@@ -268,7 +267,7 @@ func TestReportCommand(t *testing.T) {
 	c.reports("one", "two").fails(2, "one argument")
 	c.reports(filepath.Join(c.home, "none")).fails(1, "no such file")
 	c.reports(s.base()+"/report?since=x").fails(1, "400", "since is")
-	c.reports(s.base()+"/v2/").fails(1, "reading needs a user")
+	c.reports(s.base()+"/v2/").fails(2, "a report is at /report")
 	c.sets("REPORT_JSON", "/nowhere/report.json")
 	c.reports(s.base()).fails(2, "ZUUL_REGISTRY_REPORT_JSON")
 }

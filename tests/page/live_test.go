@@ -27,7 +27,7 @@ func pulled(name string) func(*report.Report) {
 		p.Name = name
 		r.Time = r.Time.Add(time.Minute)
 		p.First, p.Last = r.Time, r.Time
-		r.Pulls = append([]report.Pull{p}, r.Pulls...)
+		r.Pulls = append([]report.Act{p}, r.Pulls...)
 	}
 }
 
@@ -47,10 +47,10 @@ func TestRefresh(t *testing.T) {
 
 	// The row that somebody is at becomes the first.
 	s.change(func(r *report.Report) {
-		i := slices.IndexFunc(r.Pulls, func(p report.Pull) bool { return p.Name == "docker.io/library/alpine" && p.Reference == "3.20" })
+		i := slices.IndexFunc(r.Pulls, func(p report.Act) bool { return p.Name == "docker.io/library/alpine" && p.Reference == "3.20" })
 		p := r.Pulls[i]
-		p.Pulled, p.Last = 77, r.Time.Add(time.Second)
-		r.Pulls = append([]report.Pull{p}, slices.Delete(r.Pulls, i, i+1)...)
+		p.Count, p.Last = 77, r.Time.Add(time.Second)
+		r.Pulls = append([]report.Act{p}, slices.Delete(r.Pulls, i, i+1)...)
 	})
 	value[chromedp.Void](b, ask)
 	b.await(`mine.closest("tr").rowIndex === 1 && mine.closest("tr").textContent.includes("77 pulls")`)

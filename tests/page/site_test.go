@@ -1,7 +1,6 @@
 package page
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -46,7 +45,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if live { // a saved page is served by those who know nothing of it
-		w.Header().Set("Content-Security-Policy", report.PagePolicy(true))
+		w.Header().Set("Content-Security-Policy", report.PagePolicy())
 	}
 	_, _ = w.Write(page)
 }
@@ -78,8 +77,8 @@ func fixture(t *testing.T) report.Report {
 	t.Helper()
 	text, err := os.ReadFile("../../server/report/testdata/page.json")
 	must(t, err)
-	var r report.Report
-	must(t, json.Unmarshal(text, &r))
+	r, err := report.Parse(text)
+	must(t, err)
 	return r
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -302,7 +301,7 @@ func usage(t *testing.T, s store) {
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%+v, %v; want %+v", got, err, want)
 		}
-		runtime.Gosched()
+		time.Sleep(50 * time.Millisecond)
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
