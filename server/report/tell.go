@@ -86,6 +86,8 @@ func learn(journal []provenance.Entry) knowledge {
 		}
 		if e.Action == provenance.Push {
 			k.pushers[tagged{e.Name, e.Reference, e.Digest}] = e.User
+			a.reference = e.Digest.String()
+			k.reached[a] = append(k.reached[a], e.Time, e.Last)
 		}
 		if e.Reference != e.Digest.String() {
 			a.reference = ""
@@ -103,7 +105,7 @@ func (k knowledge) acts(journal []provenance.Entry) (pulls, pushes, blobs []Act)
 		switch {
 		case e.Kind == provenance.Blob && e.Action == provenance.Pull && e.Origin.Wanting():
 			wanting.add(e)
-		case e.Kind == provenance.Blob:
+		case e.Kind == provenance.Blob, k.isBeforePush(e):
 		case e.Action == provenance.Pull, e.Action == provenance.Resolve:
 			reading.add(e)
 		default:
@@ -111,6 +113,18 @@ func (k knowledge) acts(journal []provenance.Entry) (pulls, pushes, blobs []Act)
 		}
 	}
 	return k.judge(folded(reading.all)), k.judge(writing.all), k.judge(wanting.all)
+}
+
+// pushTakes is how long it may take to push an image, from the first question on.
+const pushTakes = 10 * time.Minute
+
+// isBeforePush says whether a client asked for what it then pushed. Not all of them say so
+// when they ask, nor have they logged in by then.
+func (k knowledge) isBeforePush(e provenance.Entry) bool {
+	push := aim{provenance.Push, e.Kind, e.Name, e.Reference, e.Tool, e.Address}
+	return e.Action == provenance.Resolve && e.Origin == oci.Miss && slices.ContainsFunc(k.reached[push], func(t time.Time) bool {
+		return !t.Before(e.Last) && t.Sub(e.Last) < pushTakes
+	})
 }
 
 // acts are made of entries, all that are alike in one.
@@ -155,45 +169,6 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// resolved is what a tag was to a client.
-type resolved struct {
-	name          string
-	digest        oci.Digest
-	tool, address string
-}
-
-func (a Act) resolved() resolved { return resolved{a.Name, a.Digest, a.Tool, a.Address} }
-
-// folded has the pulls by digest counted where the client has resolved a tag to it, and
-// those that failed called by the tag.
-func folded(all []Act) []Act {
-	tags := map[resolved]*Act{}
-	for i := range all {
-		if a := &all[i]; !a.Digest.IsZero() && !a.isByDigest() && !a.Origin.Wanting() {
-			tags[a.resolved()] = a
-		}
-	}
-	folded := map[int]bool{}
-	for i := range all {
-		a, tag := &all[i], tags[all[i].resolved()]
-		switch {
-		case tag == nil || !a.isByDigest():
-		case a.Origin.Wanting():
-			a.Reference = tag.Reference
-		case (a.Origin == oci.Speculative) == (tag.Origin == oci.Speculative):
-			tag.Count, tag.Last = tag.Count+a.Count, later(tag.Last, a.Last)
-			folded[i] = true
-		}
-	}
-	left := []Act{}
-	for i, a := range all {
-		if !folded[i] {
-			left = append(left, a)
-		}
-	}
-	return left
-}
-
 // soon is how long after a miss or a failure the client may have waited to ask again. Later
 // it will have asked somebody else, and may be another one, with the same address.
 const soon = time.Minute
@@ -201,7 +176,9 @@ const soon = time.Minute
 // settles says whether a client that did not get something got it later: soon, or after it
 // was refused, which is how clients learn to log in.
 func (k knowledge) settles(a Act) bool {
-	return a.Origin.Wanting() && slices.ContainsFunc(k.reached[aimOf(a.Event)], func(t time.Time) bool {
+	byTag, byDigest := aimOf(a.Event), aimOf(a.Event)
+	byDigest.reference = a.Digest.String()
+	return a.Origin.Wanting() && slices.ContainsFunc(slices.Concat(k.reached[byTag], k.reached[byDigest]), func(t time.Time) bool {
 		return !t.Before(a.Last) && (a.Origin == oci.Refused || t.Sub(a.Last) < soon)
 	})
 }

@@ -88,6 +88,15 @@ func TestPulls(t *testing.T) {
 		"a tag that moves": {[]provenance.Event{
 			of(pull, app, "1", one, oci.Fetched, docker), of(pull, app, "1", other, oci.Speculative, docker),
 		}, []string{"quay.io/org/app:1 speculative  docker/29.1 0/1 1-1", "quay.io/org/app:1 fetched quay.io docker/29.1 0/1 0-0"}},
+		"a tag that comes from elsewhere later, and its digest twice": {[]provenance.Event{
+			of(resolve, app, "1", one, oci.Fetched, docker), of(pull, app, one.String(), one, oci.Cached, docker),
+			of(resolve, app, "1", one, oci.Stale, docker), of(pull, app, one.String(), one, oci.Cached, docker),
+		}, []string{"quay.io/org/app:1 stale quay.io docker/29.1 1/1 2-3", "quay.io/org/app:1 fetched quay.io docker/29.1 1/1 0-0"}},
+		"what is pushed after that": {[]provenance.Event{
+			of(resolve, app, "1", oci.Digest{}, oci.Miss, zuul), of(provenance.Push, app, "1", one, "", zuul),
+			of(resolve, app, "2", oci.Digest{}, oci.Miss, zuul), of(pull, app, "1", oci.Digest{}, oci.Miss, docker),
+			of(provenance.Push, app, "1", one, "", docker),
+		}, []string{"quay.io/org/app:1 miss  docker/29.1 0/1 3-3", "quay.io/org/app:2 miss  skopeo/1.2 1/0 2-2"}},
 		"misses": {[]provenance.Event{
 			of(pull, app, "1", oci.Digest{}, oci.Miss, docker), of(resolve, app, "1", oci.Digest{}, oci.Miss, docker),
 		}, []string{"quay.io/org/app:1 miss  docker/29.1 1/1 0-1"}},
@@ -314,6 +323,17 @@ func TestPullsThatBreakOff(t *testing.T) {
 	}
 	q, err := ParseRequirement(app + ":1")
 	if got := r.Unmet(q); err != nil || len(got) != 1 || !strings.Contains(got[0], "it broke") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// containerd logs in anew for the digest.
+func TestRefusedByDigest(t *testing.T) {
+	refused := of(provenance.Pull, app, one.String(), one, oci.Refused, docker)
+	r := told(Filter{}, of(provenance.Resolve, app, "1", one, oci.Speculative, docker), refused,
+		of(provenance.Pull, app, one.String(), one, oci.Speculative, docker))
+	q, err := ParseRequirement(app + ":1")
+	if got := r.Unmet(q); err != nil || got != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 }

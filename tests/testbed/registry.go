@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -151,6 +152,41 @@ func (r *Registry) Get(t *testing.T, path string) (*http.Response, []byte) {
 		t.Fatal(err)
 	}
 	return response, body
+}
+
+// Report is what the registry tells of pulls and pushes, as JSON. It is the writer
+// who asks.
+func (r *Registry) Report(t *testing.T) []byte {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+r.Host+"/report", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetBasicAuth(r.Username, r.Password)
+	response, err := r.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("the report: %s, %v: %s", response.Status, err, body)
+	}
+	return body
+}
+
+// Run runs a command of the program where the registry runs, with its settings and
+// further ones, and returns what it printed, its complaints, and its status.
+func (r *Registry) Run(t *testing.T, settings []string, command ...string) (printed, complaints string, status int) {
+	t.Helper()
+	var out, err bytes.Buffer
+	status, fault := r.container.Exec(append([]string{"/usr/bin/" + server}, command...), dockertest.ExecOptions{
+		Env: settings, StdOut: &out, StdErr: &err,
+	})
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	return out.String(), err.String(), status
 }
 
 // mediaTypes are all those of manifests.
