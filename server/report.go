@@ -2,21 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"oras.land/oras-go/v2/registry/remote/auth"
-
 	"opendev.org/zuul/zuul-registry/server/config"
-	"opendev.org/zuul/zuul-registry/server/peer"
 	"opendev.org/zuul/zuul-registry/server/report"
 )
 
@@ -34,13 +27,17 @@ func (p *program) report(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	text, err := p.reportText(ctx, c, args)
+	from, err := p.reportSource(c, args)
+	if err != nil {
+		return err
+	}
+	text, err := from.read(ctx)
 	if err != nil {
 		return err
 	}
 	r, err := report.Parse(text)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", from, err)
 	}
 	page, err := r.Page(false)
 	if err == nil {
@@ -80,10 +77,16 @@ func (p *program) demand(r report.Report, required []report.Requirement) error {
 	}
 	met := true
 	for _, q := range required {
-		for _, reason := range r.Unmet(q) {
+		reasons := r.Unmet(q)
+		for _, reason := range reasons {
 			met = false
 			_, _ = fmt.Fprintln(p.stderr, "zuul-registry:", reason)
 		}
+		verdict := "speculative, as required"
+		if reasons != nil {
+			verdict = "not speculative, which is required"
+		}
+		_, _ = fmt.Fprintf(p.stdout, "%s: %s\n", q, verdict)
 	}
 	if !met {
 		return errFaults
@@ -109,84 +112,4 @@ func save(variable, path string, text []byte) error {
 		return errors.Join(wrong(variable, path, err), os.Remove(f.Name()))
 	}
 	return nil
-}
-
-// reportText is a report as it is served, or was saved.
-func (p *program) reportText(ctx context.Context, c config.Config, args []string) ([]byte, error) {
-	if len(args) == 0 {
-		return p.reportHere(ctx, c)
-	}
-	if !strings.Contains(args[0], "://") {
-		return os.ReadFile(args[0])
-	}
-	u, err := url.Parse(args[0])
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, usageError{errors.New("the argument is neither the path of a saved report nor http:// or https:// and a host, without user and password, which belong into a file of credentials")}
-	}
-	switch u.Path {
-	case "", "/":
-		u.Path = report.Path
-	case report.Path:
-	default:
-		return nil, usageError{fmt.Errorf("the URL has the path %q: a report is at %s", u.Path, report.Path)}
-	}
-	side, err := p.side("REPORT", c.ReportAuthFile, c.ReportCAFile)
-	if err != nil {
-		return nil, err
-	}
-	transport, login, err := side.Reach(ctx, u.Host, reportPatience)
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{Transport: transport, CheckRedirect: peer.CheckRedirect, Timeout: reportPatience}
-	return fetchReport(ctx, client, u.String(), login)
-}
-
-// reportPatience is how long a registry may take to make a report.
-const reportPatience = time.Minute
-
-// reportHere is the report of the registry running here, which everybody may read: it is
-// not certain who answers, and no password is sent.
-func (p *program) reportHere(ctx context.Context, c config.Config) ([]byte, error) {
-	client, url := here(c)
-	client.Timeout = reportPatience
-	return fetchReport(ctx, client, url+report.Path, auth.EmptyCredential)
-}
-
-// maxReport is more bytes than a report has.
-const maxReport = 256 << 20
-
-func fetchReport(ctx context.Context, client *http.Client, url string, login auth.Credential) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("User-Agent", "zuul-registry/"+version)
-	if login != auth.EmptyCredential {
-		request.SetBasicAuth(login.Username, login.Password)
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxReport))
-	if err = errors.Join(err, answer.Body.Close()); err != nil {
-		return nil, fmt.Errorf("%s: %w", url, err)
-	}
-	switch answer.StatusCode {
-	case http.StatusOK:
-		return text, nil
-	case http.StatusUnauthorized:
-		return nil, fmt.Errorf("%s: reading needs a user: name the registry by its URL, and put user and password into the file of ZUUL_REGISTRY_REPORT_AUTH_FILE", url)
-	}
-	return nil, fmt.Errorf("%s answers %s%s", url, answer.Status, saidIn(text))
-}
-
-// saidIn is what an answer with an error says, after a colon.
-func saidIn(text []byte) string {
-	var said struct{ Errors []struct{ Message string } }
-	if json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 {
-		return ""
-	}
-	return ": " + report.Plain(said.Errors[0].Message)
 }

@@ -18,8 +18,10 @@ func fields(of reflect.Type) []string {
 			all = append(all, fields(f.Type)...)
 			continue
 		}
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		all = append(all, name)
+		if f.IsExported() {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			all = append(all, name)
+		}
 	}
 	return all
 }

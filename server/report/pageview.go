@@ -96,7 +96,9 @@ func (v view) JSON() string {
 }
 
 // Origins are what a filter may ask for.
-func (v view) Origins() []oci.Origin { return oci.Origins }
+func (v view) Origins() []oci.Origin {
+	return slices.DeleteFunc(slices.Clone(oci.Origins), func(o oci.Origin) bool { return o == oci.Kept }) // of blobs
+}
 
 // Troubled are the upstreams that do not answer now.
 func (v view) Troubled() []Upstream {

@@ -37,6 +37,8 @@ type Report struct {
 	Storage   Storage    `json:"storage"`
 	// Journal is all that there is about pulls and pushes, blobs included.
 	Journal []provenance.Entry `json:"journal"`
+
+	clients []string // of whom alone Pulls are; nil for all: see Of
 }
 
 // Filter chooses a part of a Report. The zero Filter takes all.
@@ -139,7 +141,7 @@ func Parse(text []byte) (Report, error) {
 		err = fmt.Errorf("its schema is %d, and this program knows %d", r.Schema, Schema)
 	}
 	if err != nil {
-		return Report{}, fmt.Errorf("it is no report of a registry: %w", err)
+		return Report{}, fmt.Errorf("this is no report of a registry: %w", err)
 	}
 	return r, nil
 }

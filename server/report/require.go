@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"opendev.org/zuul/zuul-registry/server/oci"
 	"opendev.org/zuul/zuul-registry/server/transfer"
@@ -34,6 +35,7 @@ func (q Requirement) isOf(p Act) bool {
 // there are none.
 func (r Report) Of(addresses []string) Report {
 	if len(addresses) > 0 {
+		r.clients = addresses
 		r.Pulls = slices.DeleteFunc(slices.Clone(r.Pulls), func(p Act) bool {
 			return !slices.ContainsFunc(addresses, func(a string) bool { return sameAddress(a, p.Address) })
 		})
@@ -72,9 +74,21 @@ func (r Report) Unmet(q Requirement) []string {
 		}
 	}
 	if !asked {
-		all = append(all, fmt.Sprintf("%s: was not pulled at all: nobody asked this registry for it", q))
+		all = append(all, fmt.Sprintf("%s: was not pulled at all: %s", q, r.nobody()))
 	}
 	return all
+}
+
+// nobody says who has not asked for something.
+func (r Report) nobody() string {
+	who, since := "nobody", ""
+	if r.clients != nil {
+		who = "none of the clients that count, " + strings.Join(r.clients, ", ") + ","
+	}
+	if !r.Filter.Since.IsZero() {
+		since = " since " + r.Filter.Since.Format(time.RFC3339)
+	}
+	return who + " asked this registry for it" + since
 }
 
 // who names who pulled.

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,10 +17,8 @@ func (r Report) Table(w io.Writer) error {
 	if len(r.Pulls) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		_, _ = fmt.Fprintln(t, "IMAGE\tORIGIN\tCLIENT\tADDRESS\tTIMES\tLAST")
-		for i := len(r.Pulls) - 1; i >= 0; i-- {
-			p := r.Pulls[i]
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", Plain(image(p.Name, p.Reference)), origin(p), Plain(p.Tool), Plain(p.Address),
-				p.Times(), p.Last.UTC().Format(time.RFC3339))
+		for _, p := range slices.Backward(r.Pulls) {
+			_, _ = fmt.Fprintln(t, p.row())
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -33,6 +33,21 @@ func (r Report) Table(w io.Writer) error {
 	return err
 }
 
+// row is a line of the table, which ends with what the client was told if it did not get
+// the image.
+func (a Act) row() string {
+	cells := []string{
+		image(a.Name, label{a.Name, a.Reference}.Short()), origin(a), a.Tool, a.Address, strconv.Itoa(a.Times()), a.Last.UTC().Format(time.RFC3339),
+	}
+	if a.Detail != "" {
+		cells = append(cells, a.Detail)
+	}
+	for i := range cells {
+		cells[i] = Plain(cells[i])
+	}
+	return strings.Join(cells, "\t")
+}
+
 // image is an image by tag or digest.
 func image(name, reference string) string {
 	if strings.Contains(reference, ":") {
@@ -43,9 +58,9 @@ func image(name, reference string) string {
 
 func origin(p Act) string {
 	if p.Upstream == "" {
-		return Plain(string(p.Origin))
+		return string(p.Origin)
 	}
-	return Plain(fmt.Sprintf("%s (%s)", p.Origin, p.Upstream))
+	return fmt.Sprintf("%s (%s)", p.Origin, p.Upstream)
 }
 
 // Plain is text of somebody else's without what a terminal would obey.
@@ -67,8 +82,15 @@ func (r Report) summary() string {
 	for i, c := range all {
 		line += between(all, i) + c.Words()
 	}
-	if n := len(g.over) + len(g.parts); n > 0 {
-		line += fmt.Sprintf(" (and %s that matter less: got at last, or parts of an index)", many(n, "row"))
+	var rest []string
+	if n := len(g.parts); n > 0 {
+		rest = append(rest, many(n, "part")+" of an image")
+	}
+	if n := len(g.over); n > 0 {
+		rest = append(rest, many(n, "row")+" of what was got later")
+	}
+	if rest != nil {
+		line += "; not counted: " + strings.Join(rest, ", ")
 	}
 	return line
 }

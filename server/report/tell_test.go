@@ -359,18 +359,20 @@ func TestTable(t *testing.T) {
 	var out strings.Builder
 	r := told(Filter{},
 		of(provenance.Pull, app, "1", one, oci.Fetched, docker),
+		of(provenance.Pull, app, other.String(), other, oci.Fetched, docker),
 		of(provenance.Pull, app, "1", other, oci.Speculative, provenance.Client{Tool: "x\x1b[31m\u202e"}),
-		of(provenance.Pull, app, "1", other, oci.Speculative, podman))
+		of(provenance.Pull, app, "2", oci.Digest{}, oci.Miss, podman))
 	r.Faults = []string{"images cannot be listed"}
 	if err := r.Table(&out); err != nil {
 		t.Fatal(err)
 	}
-	const want = `IMAGE              ORIGIN             CLIENT       ADDRESS    TIMES  LAST
-quay.io/org/app:1  fetched (quay.io)  docker/29.1  192.0.2.1  1      2026-03-01T12:00:00Z
-quay.io/org/app:1  speculative        x?[31m?                 1      2026-03-01T12:01:00Z
-quay.io/org/app:1  speculative        podman/5     192.0.2.2  1      2026-03-01T12:02:00Z
+	const want = `IMAGE                                 ORIGIN             CLIENT       ADDRESS    TIMES  LAST
+quay.io/org/app:1                     fetched (quay.io)  docker/29.1  192.0.2.1  1      2026-03-01T12:00:00Z
+quay.io/org/app@sha256:d9298a10d1b0…  fetched (quay.io)  docker/29.1  192.0.2.1  1      2026-03-01T12:01:00Z
+quay.io/org/app:1                     speculative        x?[31m?                 1      2026-03-01T12:02:00Z
+quay.io/org/app:2                     miss               podman/5     192.0.2.2  1      2026-03-01T12:03:00Z  it is not there
 images cannot be listed
-3 pulls: 2 speculative, 1 fetched
+2 pulls: 1 speculative, 1 fetched; not got: 1 miss; not counted: 1 part of an image
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
@@ -386,8 +388,8 @@ func TestParse(t *testing.T) {
 		`{"schema":1,"pulls":[{"name":"a","new":1}],"news":2}`: "",
 		`{"schema":2}`: "its schema is 2",
 		`{}`:           "its schema is 0",
-		`<html>`:       "it is no report",
-		``:             "it is no report",
+		`<html>`:       "this is no report",
+		``:             "this is no report",
 	} {
 		_, err := Parse([]byte(text))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

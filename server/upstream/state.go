@@ -81,7 +81,16 @@ func (o *outcomes) add(how outcome, words string) {
 	if how != unavailable {
 		s.Answered = now
 	}
-	*[...]*int64{&s.Found, &s.Absent, &s.Refused, &s.Unavailable}[how]++
+	switch how {
+	case found:
+		s.Found++
+	case absent:
+		s.Absent++
+	case refused:
+		s.Refused++
+	case unavailable:
+		s.Unavailable++
+	}
 }
 
 func (o *outcomes) state() State {

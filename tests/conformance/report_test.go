@@ -254,7 +254,7 @@ func TestReportCommand(t *testing.T) {
 	}
 	for _, source := range []string{saved, s.base(), s.base() + "/report?since=1h"} {
 		c.sets("REPORT_REQUIRE_SPECULATIVE", "quay.io/org/app")
-		c.reports(source).prints("2 pulls")
+		c.reports(source).prints("2 pulls", "quay.io/org/app:latest: speculative, as required")
 		c.sets("REPORT_REQUIRE_SPECULATIVE", "quay.io/org/app, docker.io/library/alpine:3,docker.io/org/none")
 		c.reports(source).fails(1, "docker.io/library/alpine:3: podman/4 at 127.0.0.1 got it from docker.io (fetched)").
 			fails(1, "docker.io/org/none:latest: was not pulled at all")
@@ -265,7 +265,7 @@ func TestReportCommand(t *testing.T) {
 	c.sets("REPORT_REQUIRE_SPECULATIVE", "")
 	c.reports("https://user:secret@"+s.address).fails(2, "file of credentials")
 	c.reports("one", "two").fails(2, "one argument")
-	c.reports(filepath.Join(c.home, "none")).fails(1, "no such file")
+	c.reports(filepath.Join(c.home, "none")).fails(1, "there is no file", "named by its URL")
 	c.reports(s.base()+"/report?since=x").fails(1, "400", "since is")
 	c.reports(s.base()+"/v2/").fails(2, "a report is at /report")
 	c.sets("REPORT_JSON", "/nowhere/report.json")
@@ -279,8 +279,14 @@ func TestReportCommandLogsIn(t *testing.T) {
 	s := repo.server
 	c := newCourier(t).trusts(s)
 	c.reports(s.base()).fails(1, "ZUUL_REGISTRY_REPORT_AUTH_FILE")
+	c.knows(s.address, readerName, "a wrong password")
+	c.reports(s.base()).fails(1, "refuses the user", readerName)
 	c.knows(s.address, readerName, readerPassword)
 	c.reports(s.base()).prints("0 pulls")
 	c.sets("ADDRESS", s.address)
-	c.reports().fails(1, "name the registry by its URL")
+	c.reports().fails(1, s.address, "name the registry by its URL")
+	c.sets("ADDRESS", "127.0.0.1:1")
+	c.reports().fails(1, "the registry at 127.0.0.1:1 (ZUUL_REGISTRY_ADDRESS) does not answer")
+	newCourier(t).reports(s.base()).fails(1, "ZUUL_REGISTRY_REPORT_CA_FILE")
+	newCourier(t).reports("http://"+s.address).fails(1, "HTTPS server")
 }
