@@ -75,10 +75,10 @@ func (a act) On() string {
 // Often says how often a client did something.
 func (a act) Often() string {
 	switch {
-	case a.Action != provenance.Pull || a.Kind == provenance.Blob:
-		return many(a.Count, "time")
 	case a.Count == 0:
 		return many(a.Resolved, "lookup")
+	case a.Action != provenance.Pull || a.Kind == provenance.Blob || a.Origin.Wanting():
+		return many(a.Count, "time")
 	}
 	return many(a.Count, "pull")
 }
