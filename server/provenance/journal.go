@@ -49,6 +49,8 @@ const (
 	// pause between two looks whether there is something to write. What a process has
 	// noted in that time is lost if it is killed.
 	pause = 2 * time.Second
+	// longestPause is between two attempts at a store that takes nothing.
+	longestPause = time.Minute
 )
 
 // file is what one process has noted up to mostEntries. It is replaced in the store as it
@@ -150,19 +152,32 @@ func (j *Journal) rotate(now time.Time) {
 	}
 }
 
-// run writes what was noted until ctx is done.
+// run writes what was noted until ctx is done. A store that takes nothing is asked less and
+// less often.
 func (j *Journal) run(ctx context.Context) {
 	defer close(j.stopped)
-	ticks := time.NewTicker(pause)
-	defer ticks.Stop()
+	wait, wake := pause, j.wake
 	for {
 		select {
-		case <-ticks.C:
-		case <-j.wake:
+		case <-time.After(wait):
+		case <-wake:
 		case <-ctx.Done():
 			return
 		}
-		j.write(ctx)
+		err := j.write(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && wait > pause:
+			j.log.Info("the journal is written again")
+		case err != nil && wait == pause:
+			j.log.Warn("the journal cannot be written now, and is kept in memory", "error", err)
+		}
+		if err != nil {
+			wait, wake = min(2*wait, longestPause), nil
+		} else {
+			wait, wake = pause, j.wake
+		}
 	}
 }
 
@@ -179,7 +194,9 @@ func (j *Journal) Close() {
 	go func() {
 		defer close(written)
 		<-j.stopped
-		j.write(ctx)
+		if err := j.write(ctx); err != nil {
+			j.log.Warn("the last of the journal is lost", "error", err)
+		}
 	}()
 	select {
 	case <-written:

@@ -19,10 +19,10 @@ import (
 )
 
 // write stores what has changed, the oldest first, and removes what is too much. What the
-// store does not take is tried again.
-func (j *Journal) write(ctx context.Context) {
+// store does not take is left for the next time.
+func (j *Journal) write(ctx context.Context) error {
 	if !j.changed() {
-		return
+		return nil
 	}
 	begun := false
 	for _, f := range j.pending() {
@@ -33,21 +33,16 @@ func (j *Journal) write(ctx context.Context) {
 		if err == nil {
 			err = j.store.Put(ctx, f.name, bytes.NewReader(text), storage.Volatile)
 		}
-		if ctx.Err() != nil {
-			return
-		}
 		if err != nil {
-			j.log.WarnContext(ctx, "the journal cannot be written now", "object", f.name, "lost", j.losses(), "error", err)
-			break
+			return err
 		}
 		begun = begun || f.written == 0
 		j.wrote(f)
 	}
 	if begun {
-		if err := j.trim(ctx); err != nil {
-			j.log.WarnContext(ctx, "old parts of the journal stay", "error", err)
-		}
+		return j.trim(ctx)
 	}
+	return nil
 }
 
 // losses are the entries that could not be kept.
