@@ -72,8 +72,8 @@ func (p *program) demand(r report.Report, required []report.Requirement) error {
 	if len(required) > 0 && !r.Reaches() {
 		return fmt.Errorf("the journal begins at %s, and what was before is not known: ask for the pulls since a later time, as by …/report?since=2h", r.Begin.UTC().Format(time.RFC3339))
 	}
-	if len(required) > 0 && len(r.Faults) > 0 {
-		return fmt.Errorf("it is not known what was pulled: %s", strings.Join(r.Faults, "; "))
+	if len(required) > 0 && r.Lost {
+		return errors.New("it is not known what was pulled: a part of the journal is lost, and the registry's log says why")
 	}
 	met := true
 	for _, q := range required {

@@ -44,7 +44,7 @@ type imageList struct {
 }
 
 // remembered is what the store says that may take it some time. It is asked by one at a
-// time, and what it says is good for a while.
+// time, also if that one leaves, and what it says is good for a while.
 type remembered[V any] struct {
 	mu    sync.Mutex
 	value V
@@ -68,7 +68,7 @@ func (m *remembered[V]) get(ctx context.Context, find func(context.Context) (V, 
 	if begin.Before(m.until) {
 		return m.value, m.err
 	}
-	ctx, stop := context.WithTimeout(ctx, timeToLook)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), timeToLook)
 	defer stop()
 	m.value, m.err = find(ctx)
 	if took := time.Since(begin); took > cheap {
@@ -121,6 +121,7 @@ func (s *Sources) addJournal(ctx context.Context, r *Report) (err error) {
 	if past.Lost > 0 {
 		err = errors.Join(err, fmt.Errorf("%d entries are lost: the store did not take them", past.Lost))
 	}
+	r.Lost = err != nil
 	return err
 }
 

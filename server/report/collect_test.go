@@ -121,10 +121,20 @@ func TestCollectFromAStoreThatHangs(t *testing.T) {
 	if !r.More || len(r.Images) > 0 || len(r.Pulls) != 1 || !slices.Equal(r.Faults, []string{"a part of the journal is lost: the registry's log says why"}) {
 		t.Errorf("%+v", r)
 	}
+	if !r.Lost {
+		t.Error("nothing is lost of a journal that could not be read")
+	}
+}
+
+// Who leaves while the store is asked spoils the answer for nobody.
+func TestCollectForWhoLeaves(t *testing.T) {
+	s, store := sources(t, 2)
+	store.becomes(2*cheap, nil)
 	left, leave := context.WithCancel(t.Context())
-	leave()
-	if r := s.Collect(left, Filter{}); len(r.Faults) > 0 {
-		t.Errorf("faults of who has left: %q", r.Faults)
+	time.AfterFunc(3*cheap/2, leave)
+	s.Collect(left, Filter{})
+	if r := s.Collect(t.Context(), Filter{}); len(r.Faults) > 0 || r.Lost || len(r.Images) != 2 {
+		t.Errorf("%d images, faults %q", len(r.Images), r.Faults)
 	}
 }
 

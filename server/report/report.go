@@ -23,6 +23,7 @@ type Report struct {
 	Time    time.Time `json:"time"`    // when the report was made
 	Begin   time.Time `json:"begin"`   // of the first entry that the journal has
 	Cut     bool      `json:"cut"`     // there were entries before that, which are removed
+	Lost    bool      `json:"lost"`    // a part of the journal is not known for other reasons
 	Filter  Filter    `json:"filter"`
 	Faults  []string  `json:"faults"` // what could not be found out, and why
 	// Pulls are of manifests, the last first. Where a client resolved a tag and pulled the

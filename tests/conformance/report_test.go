@@ -290,3 +290,18 @@ func TestReportCommandLogsIn(t *testing.T) {
 	newCourier(t).reports(s.base()).fails(1, "ZUUL_REGISTRY_REPORT_CA_FILE")
 	newCourier(t).reports("http://"+s.address).fails(1, "HTTPS server")
 }
+
+// A demand fails where nobody can know whether it is met, and for no other reason.
+func TestReportDemandsKnowledge(t *testing.T) {
+	t.Parallel()
+	c := newCourier(t).sets("REPORT_REQUIRE_SPECULATIVE", "quay.io/org/app")
+	const pull = `"schema":1,"begin":"2026-01-01T12:00:00Z","pulls":[{"action":"pull","kind":"manifest","name":"quay.io/org/app","reference":"latest","origin":"speculative","count":1}]`
+	reports := func(more string) *trip { return c.reports(c.write("report.json", []byte("{"+pull+more+"}"))) }
+	reports("").prints("speculative, as required")
+	reports(`,"faults":["images cannot be listed"]`).prints("images cannot be listed", "speculative, as required")
+	reports(`,"cut":true,"filter":{"since":"2026-01-01T13:00:00Z"}`).prints("speculative, as required")
+	reports(`,"lost":true`).fails(1, "a part of the journal is lost")
+	reports(`,"cut":true`).fails(1, "the journal begins at 2026-01-01T12:00:00Z")
+	reports(`,"cut":true,"filter":{"since":"2026-01-01T11:00:00Z"}`).fails(1, "the journal begins at")
+	reports(`,"filter":{"origin":"speculative"}`).fails(1, "of a part of the pulls")
+}
